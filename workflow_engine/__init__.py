@@ -1,0 +1,49 @@
+"""A small executor for vision workflows written in JSON.
+
+    workflow = workflow_engine.compile("detect.json")
+    result = workflow.run(image="street.jpg", threshold=0.5)
+    result.outputs, result.report
+
+Blocks come from plugins (entry-point group `workflow_engine`); see `workflow_engine.block` for the contract.
+"""
+
+from workflow_engine.block import (
+    Accepts,
+    AnyReference,
+    Block,
+    BlockManifest,
+    DetectionsReference,
+    FlowControl,
+    ImageReference,
+    Output,
+    Reference,
+    Target,
+    Value,
+)
+from workflow_engine.data import Image, ImageError, Origin
+from workflow_engine.errors import (
+    PluginError,
+    Problem,
+    RunCancelledError,
+    RunTimeoutError,
+    StepError,
+    WorkflowDefinitionError,
+    WorkflowError,
+    WorkflowInputError,
+    WorkflowRunError,
+)
+from workflow_engine.executor import Cancellation
+from workflow_engine.hookspecs import hookimpl
+from workflow_engine.kinds import Kind
+from workflow_engine.plugins import Plugin, Registry, build_registry, registry
+from workflow_engine.report import ElementError, RunReport, Skip, StepReport
+from workflow_engine.results import RunResult
+from workflow_engine.workflow import Workflow, compile
+
+__all__ = [
+    "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
+    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "Problem", "Reference",
+    "Registry", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Skip", "StepError", "StepReport", "Target",
+    "Value", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
+    "build_registry", "compile", "hookimpl", "registry",
+]  # fmt: skip

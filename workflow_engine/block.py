@@ -1,0 +1,273 @@
+"""The block contract: what a block takes, what it gives, and how it is called.
+
+A block is one class with one manifest, a pydantic model whose fields are the fields of its step in the JSON:
+
+    class Blur(Block):
+        \"\"\"Blur an image.\"\"\"
+
+        class Manifest(BlockManifest):
+            type: Literal["acme/blur@v1"]
+            image: ImageReference
+            size: Value[Annotated[int, Field(ge=1)]] = 5
+
+        outputs = {"image": Output(IMAGE)}
+
+        def run(self, image: Image, size: int) -> Image: ...
+
+*Fields.* `Reference` fields take a selector only (`ImageReference`, `DetectionsReference`, or
+`Annotated[Reference, Accepts(KIND, ...)]`); `Value[T]` fields take a literal of T or a selector. Both may be items of a
+list or values of a dict (`dict[str, Value[Any]]`). `Target` fields name a step (flow control). A field of any other type
+is a plain literal.
+
+*Calls.* `run` gets every field but `type` and `name` by name, with values in place of selectors, once per element. With
+`batched = True` it is called once for all elements, in one flat batch however deeply they are nested: every field arrives
+as a list with one entry per element, and the answer is a list with one entry per element. A block with one output returns
+its value; with several outputs, a dict with exactly their names. `dimension` says how deep the answer lies:
+
+    0   one answer per element
+    +1  a list of answers per element: each opens a new element one dimension deeper (crops)
+    -1  the deepest inputs arrive as lists with the inner elements; one answer per outer element (collapse)
+
+A batched block may return an exception in place of an element's answer: that element alone has failed.
+A block never sees lineage, selectors or other steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from workflow_engine.kinds import (
+    ANY,
+    BOOLEAN,
+    DETECTIONS,
+    DICTIONARY,
+    FLOAT,
+    FLOAT_ZERO_TO_ONE,
+    IMAGE,
+    INTEGER,
+    LANGUAGE_MODEL_OUTPUT,
+    LIST_OF_VALUES,
+    STRING,
+    Kind,
+)
+from workflow_engine.selectors import SELECTOR_PATTERN, Selector, is_selector, parse_selector
+
+T = TypeVar("T")
+
+_KINDS_OF_TYPE: Mapping[Any, tuple[Kind, ...]] = {
+    int: (INTEGER, FLOAT),
+    float: (FLOAT, FLOAT_ZERO_TO_ONE, INTEGER),
+    str: (STRING, LANGUAGE_MODEL_OUTPUT),
+    bool: (BOOLEAN,),
+    list: (LIST_OF_VALUES,),
+    tuple: (LIST_OF_VALUES,),
+    dict: (DICTIONARY,),
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A selector in a validated manifest, with what its place accepts.
+
+    Attributes:
+        selector: what it refers to.
+        kinds: the kinds its place accepts.
+        literal: validates values that come in through it, where the place also takes literals.
+    """
+
+    selector: Selector
+    kinds: tuple[Kind, ...] = (ANY,)
+    literal: TypeAdapter[Any] | None = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate a selector string."""
+        return core_schema.no_info_plain_validator_function(_reference)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A selector string, for editors."""
+        return {"type": "string", "pattern": SELECTOR_PATTERN, "description": "a reference"}
+
+
+def _reference(value: Any) -> Reference:
+    if isinstance(value, Reference):
+        return value
+    if not is_selector(value):
+        raise PydanticCustomError(
+            "reference", "a reference is needed, such as `$inputs.image` or `$steps.name.output`; got {got}",
+            {"got": repr(value)[:80]},
+        )  # fmt: skip
+    try:
+        return Reference(parse_selector(value))
+    except ValueError as error:
+        raise PydanticCustomError("reference", "{error}", {"error": str(error)}) from None
+
+
+class Accepts:
+    """The kinds a field accepts: `Annotated[Reference, Accepts(IMAGE, STRING)]`, `Annotated[Value[str], Accepts(STRING)]`."""
+
+    def __init__(self, *kinds: Kind) -> None:
+        self.kinds = kinds
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Stamp the kinds on the references that the annotated type validates."""
+        return core_schema.no_info_after_validator_function(self._stamp, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Name the kinds beside the pattern, for people who read the schema."""
+        return {**handler(schema), "kinds": [kind.name for kind in self.kinds]}
+
+    def _stamp(self, value: Any) -> Any:
+        return replace(value, kinds=self.kinds) if isinstance(value, Reference) else value
+
+
+ImageReference = Annotated[Reference, Accepts(IMAGE)]
+DetectionsReference = Annotated[Reference, Accepts(*DETECTIONS)]
+AnyReference = Annotated[Reference, Accepts(ANY)]
+
+
+class Value(Generic[T]):
+    """A literal of T, or a reference to something that gives one.
+
+    The kinds a reference may have follow from T; `Annotated[Value[T], Accepts(...)]` says them outright. Constraints go on
+    the literal: `Value[Annotated[int, Field(ge=0)]]`. Values that come in through the reference are validated like literals.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take references aside, and validate everything else as T."""
+        (literal,) = get_args(source) or (Any,)
+        kinds = _kinds_of(literal)
+
+        def validate(value: Any, literals: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            if not is_selector(value) and not isinstance(value, Reference):
+                return literals(value)
+            return replace(_reference(value), kinds=kinds, literal=_adapter(literal))
+
+        return core_schema.no_info_wrap_validator_function(validate, handler.generate_schema(literal))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Either the literal or a selector string."""
+        return {"anyOf": [handler(schema), {"type": "string", "pattern": SELECTOR_PATTERN}]}
+
+
+def _kinds_of(literal: Any) -> tuple[Kind, ...]:
+    """The kinds whose values may stand for a literal type."""
+    if hasattr(literal, "__metadata__"):
+        return _kinds_of(get_args(literal)[0])
+    if literal in _KINDS_OF_TYPE:
+        return _KINDS_OF_TYPE[literal]
+    origin = getattr(literal, "__origin__", None)
+    if origin in _KINDS_OF_TYPE:
+        return _KINDS_OF_TYPE[origin]
+    members = [kind for arg in get_args(literal) if arg is not type(None) for kind in _member_kinds(arg)]
+    return tuple(dict.fromkeys(members)) or (ANY,)
+
+
+def _member_kinds(member: Any) -> tuple[Kind, ...]:
+    """The kinds of one member of a union, or of one value of a `Literal`."""
+    return _KINDS_OF_TYPE.get(type(member), (ANY,)) if not isinstance(member, type) else _kinds_of(member)
+
+
+@lru_cache(maxsize=1024)
+def _adapter(literal: Any) -> TypeAdapter[Any] | None:
+    return None if literal is Any else TypeAdapter(literal)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A step named by a flow-control block: `$steps.name`."""
+
+    step: str
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate `$steps.name`."""
+        return core_schema.no_info_plain_validator_function(_target)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A step selector, for editors."""
+        return {"type": "string", "pattern": r"^\$steps\.[A-Za-z0-9_-]+$"}
+
+
+def _target(value: Any) -> Target:
+    if isinstance(value, Target):
+        return value
+    selector = parse_selector(value) if is_selector(value) else None
+    if selector is None or selector.root != "steps" or selector.output is not None:
+        raise PydanticCustomError("target", "a step is needed, such as `$steps.name`; got {got}", {"got": repr(value)[:80]})
+    return Target(selector.name)
+
+
+class BlockManifest(BaseModel):
+    """The fields of a step. Subclasses add `type: Literal[...]` with every name they answer to, and their own fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True, protected_namespaces=())
+
+    name: str
+
+
+@dataclass(frozen=True, init=False)
+class Output:
+    """One output of a block: the kinds its values may have."""
+
+    kinds: tuple[Kind, ...]
+
+    def __init__(self, *kinds: Kind) -> None:
+        object.__setattr__(self, "kinds", kinds or (ANY,))
+
+
+class Block(ABC):
+    """One step's code; see the module's docstring for the contract. One instance per step of a compiled workflow.
+
+    Attributes:
+        Manifest: the fields of its step.
+        outputs: its outputs by name.
+        dimension: how much deeper its answers lie than its inputs: 0, +1 or -1.
+        batched: whether `run` is called once for all elements, with lists of one entry per element for every field.
+        accepts_missing: whether skipped and failed inputs arrive as None instead of skipping the element.
+        light: whether `run` takes microseconds, so that it is called on the scheduling thread.
+    """
+
+    Manifest: ClassVar[type[BlockManifest]]
+    outputs: ClassVar[Mapping[str, Output]] = {}
+    dimension: ClassVar[int] = 0
+    batched: ClassVar[bool] = False
+    accepts_missing: ClassVar[bool] = False
+    light: ClassVar[bool] = False
+
+    @classmethod
+    def outputs_of(cls, manifest: Any) -> Mapping[str, Output]:
+        """The outputs of a step with this manifest, for blocks whose outputs depend on their fields."""
+        return cls.outputs
+
+    @abstractmethod
+    def run(self, **fields: Any) -> Any:
+        """Answer one element, or one flat batch where `batched` says so."""
+
+
+class FlowControl(Block):
+    """A block that decides which of the steps it names go on; it has no outputs.
+
+    `run` returns those of its targets that go on for the element; the others are skipped.
+    """
+
+    @abstractmethod
+    def run(self, **fields: Any) -> Iterable[Target]:
+        """The targets that go on."""
+
+
+def block_types(block: type[Block]) -> tuple[str, ...]:
+    """Every type name a block answers to, its own first."""
+    return tuple(get_args(block.Manifest.model_fields["type"].annotation))

@@ -1,0 +1,243 @@
+"""One step of a run: gather its inputs, call its block, check and store what it answers.
+
+Whatever a block raises concerns the element it was called for; `StepCall._fail` is the one place where an error gains its
+step, block type and element.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from workflow_engine.block import FlowControl
+from workflow_engine.errors import RunCancelledError, StepError
+from workflow_engine.plan import BoundField, PlannedStep, Source
+from workflow_engine.report import ElementError, Failed, Missing, Skip, Skipped, StepReport
+from workflow_engine.state import LiveLevel, RunState
+
+Lacks = list[Any]
+"""For every element why it cannot run: something `Missing`, an exception of its own, or None."""
+
+
+class BlockAnswerError(TypeError):
+    """A block answered something else than its outputs promise: the block is wrong, not the workflow."""
+
+
+class StepCall:
+    """The run of one step. Afterwards `report`, `errors` and `skips` tell how it went."""
+
+    def __init__(self, step: PlannedStep, state: RunState, *, strict: bool, stopped: Callable[[], bool]) -> None:
+        self.step = step
+        self.state = state
+        self.strict = strict
+        self.stopped = stopped
+        self.collapses = step.block.dimension < 0
+        self.level = step.output_level if self.collapses else step.level
+        self.checks = [(name, _acceptors(output.kinds)) for name, output in step.outputs.items()]
+        self.report = StepReport(step.name, step.type)
+        self.errors: list[ElementError] = []
+        self.skips: list[Skip] = []
+
+    def run(self) -> None:
+        """Run the step and store its columns.
+
+        Raises:
+            StepError: an element failed and the run is strict.
+        """
+        started = time.perf_counter()
+        lacks = self._gate_lacks()
+        columns: dict[str, list[Any]] = {}
+        for field in self.step.bound:
+            columns[field.name], found = self._inner_lists(field) if self._is_inner(field) else self._field(field, self.level)
+            lacks = _first(lacks, found)
+        size = self.state.size(self.level)
+        active = list(range(size)) if lacks is None else [place for place in range(size) if lacks[place] is None]
+        answers = [None] * size if lacks is None else [self._lacking(place, lack) for place, lack in enumerate(lacks)]
+        (self._call_batch if self.step.block.batched else self._call_each)(columns, active, answers)
+        self._store(answers)
+        self.report.elements = size
+        self.report.failed, self.report.skipped = len(self.errors), len(self.skips)
+        self.report.done = size - self.report.failed - self.report.skipped
+        self.report.seconds = time.perf_counter() - started
+
+    # ---------------------------------------------------------------- what goes in
+
+    def _is_inner(self, field: BoundField) -> bool:
+        """Whether a field of a collapse arrives as the list of its inner elements."""
+        return self.collapses and any(source.level == self.step.level for source in field.sources)
+
+    def _inner_lists(self, field: BoundField) -> tuple[list[Any], None]:
+        """A deep field of a collapse: for every outer element the inner values that are there."""
+        items, lacks = self._field(field, self.step.level)
+        for other in self.step.bound:
+            if other is not field and self._is_inner(other):
+                lacks = _first(lacks, self._field(other, self.step.level)[1])
+        lacks = _first(lacks, self._gate_lacks(inner=True))
+        parts = self.state.children(self.step.level)
+        if lacks is None:
+            return [items[part] for part in parts], None
+        kept = [[item for item, lack in zip(items[part], lacks[part], strict=True) if lack is None] for part in parts]
+        return kept, None
+
+    def _gate_lacks(self, *, inner: bool = False) -> Lacks | None:
+        """The elements that a gate holds back; of a collapse, those on its inner or on its outer elements."""
+        lacks: Lacks | None = None
+        level = self.step.level if inner else self.level
+        for gate, gate_level in self.step.gates:
+            if not self.collapses or (gate_level == self.step.level) == inner:
+                verdicts = [_verdict(decision, self.step.name, gate) for decision in self.state.decisions[gate]]
+                lacks = _first(lacks, self.state.spread(verdicts, gate_level, level))
+        return lacks
+
+    def _field(self, field: BoundField, level: int) -> tuple[list[Any], Lacks | None]:
+        """A field as a column over the elements of a level, with what it lacks."""
+        columns, lacks = [], None
+        for source in field.sources:
+            items, found = self._source(source, level)
+            columns.append(items)
+            lacks = _first(lacks, found)
+        if field.sources[0].key is None:
+            return columns[0], lacks
+        filled = []
+        for values in zip(*columns, strict=True):
+            container = field.template.copy()
+            for source, value in zip(field.sources, values, strict=True):
+                container[source.key] = value
+            filled.append(container)
+        return filled, lacks
+
+    def _source(self, source: Source, level: int) -> tuple[list[Any], Lacks | None]:
+        column = self.state.columns[source.column]
+        items, lacks = column.items, None
+        if not column.whole:
+            if not self.step.block.accepts_missing:
+                lacks = [_follow(item) for item in items]
+            items = [None if isinstance(item, (Skipped, Failed)) else item for item in items]
+        if source.convert is not None:
+            items, lacks = _converted(items, source.convert, lacks)
+        return self.state.spread(items, source.level, level), lacks and self.state.spread(lacks, source.level, level)
+
+    # ---------------------------------------------------------------- the calls
+
+    def _call_each(self, columns: dict[str, list[Any]], active: list[int], answers: list[Any]) -> None:
+        run, constants = self.step.block.run, self.step.constants
+        names, rows = list(columns), list(columns.values())
+        for place in active:
+            if self.stopped():
+                raise RunCancelledError("stopped")
+            try:
+                fields = {name: column[place] for name, column in zip(names, rows, strict=True)}
+                answers[place] = self._checked(run(**constants, **fields))
+            except Exception as error:
+                answers[place] = self._fail(place, error)
+
+    def _call_batch(self, columns: dict[str, list[Any]], active: list[int], answers: list[Any]) -> None:
+        if not active:
+            return
+        fields = {name: [value] * len(active) for name, value in self.step.constants.items()}
+        fields |= {name: [column[place] for place in active] for name, column in columns.items()}
+        try:
+            got: Sequence[Any] = self.step.block.run(**fields)
+            if not isinstance(got, (list, tuple)) or len(got) != len(active):
+                found = f"{len(got)} answers" if isinstance(got, (list, tuple)) else f"a {type(got).__name__}"
+                raise BlockAnswerError(f"a batched block answers a list with one entry per element: {len(active)}, not {found}")
+        except Exception as error:
+            got = [error] * len(active)
+        for place, answer in zip(active, got, strict=True):
+            try:
+                answers[place] = self._fail(place, answer) if isinstance(answer, Exception) else self._checked(answer)
+            except BlockAnswerError as error:
+                answers[place] = self._fail(place, error)
+
+    def _lacking(self, place: int, lack: Any) -> Missing | None:
+        """Note why an element does not run."""
+        if isinstance(lack, Exception):
+            return self._fail(place, lack)
+        if lack is not None:
+            self.skips.append(Skip(self.step.name, self.state.index(self.level, place), lack.reason))
+        return lack  # type: ignore[no-any-return]
+
+    def _fail(self, place: int, cause: Exception) -> Failed:
+        element = self.state.index(self.level, place)
+        error = ElementError(self.step.name, self.step.type, element, type(cause).__name__, str(cause))
+        if self.strict:
+            raise StepError(str(error), step=self.step.name, block=self.step.type, element=element) from cause
+        self.errors.append(error)
+        return Failed(error, cause)
+
+    # ---------------------------------------------------------------- what comes out
+
+    def _checked(self, answer: Any) -> Any:
+        """An answer as the outputs promise it: one tuple of values per element (a list of them where it opens a dimension)."""
+        if isinstance(self.step.block, FlowControl):
+            return frozenset(target.step for target in answer)
+        if self.step.block.dimension <= 0:
+            return self._values(answer)
+        if not isinstance(answer, (list, tuple)):
+            raise BlockAnswerError(f"a block that opens a dimension answers a list, not a {type(answer).__name__}")
+        return [self._values(item) for item in answer]
+
+    def _values(self, answer: Any) -> tuple[Any, ...]:
+        if len(self.checks) == 1:
+            values: tuple[Any, ...] = (answer,)
+        elif isinstance(answer, dict) and answer.keys() == self.step.outputs.keys():
+            values = tuple(answer[name] for name, _ in self.checks)
+        else:
+            got = sorted(answer) if isinstance(answer, dict) else type(answer).__name__
+            raise BlockAnswerError(f"a dict with {sorted(self.step.outputs)} is the answer, not {got}")
+        for (name, acceptors), value in zip(self.checks, values, strict=True):
+            if value is not None and acceptors and not any(accepts(value) for accepts in acceptors):
+                kinds = ", ".join(kind.name for kind in self.step.outputs[name].kinds)
+                raise BlockAnswerError(f"the output `{name}` is {kinds}, but the block gave a {type(value).__name__}")
+        return values
+
+    def _store(self, answers: list[Any]) -> None:
+        if isinstance(self.step.block, FlowControl):
+            self.state.decisions[self.step.name] = answers
+            return
+        if self.step.block.dimension > 0:
+            opened = [[] if isinstance(answer, (Skipped, Failed)) else answer for answer in answers]
+            self.state.levels[self.step.output_level] = LiveLevel.of_counts([len(answer) for answer in opened])
+            answers = [values for answer in opened for values in answer]
+        for position, (name, _) in enumerate(self.checks):
+            items = [answer[position] if type(answer) is tuple else answer for answer in answers]
+            self.state.store((self.step.name, name), items)
+
+
+def _acceptors(kinds: Sequence[Any]) -> tuple[Callable[[Any], bool], ...]:
+    """The checks of an output's kinds; none where anything goes."""
+    return () if any(kind.name == "*" for kind in kinds) else tuple(kind.accepts for kind in kinds)
+
+
+def _first(one: Lacks | None, other: Lacks | None) -> Lacks | None:
+    """What either column lacks."""
+    if one is None or other is None:
+        return other if one is None else one
+    return [lack if lack is not None else second for lack, second in zip(one, other, strict=True)]
+
+
+def _follow(item: Any) -> Skipped | None:
+    """Why the element of a missing value is skipped in turn."""
+    if isinstance(item, Failed):
+        return Skipped(f"`{item.error.step}` failed")
+    return item if isinstance(item, Skipped) else None
+
+
+def _verdict(decision: Any, step: str, gate: str) -> Skipped | None:
+    """What a gate's decision on one element means for a step."""
+    if isinstance(decision, frozenset):
+        return None if step in decision else Skipped(f"the gate `{gate}` held it back")
+    return _follow(decision)
+
+
+def _converted(items: list[Any], convert: Callable[[Any], Any], lacks: Lacks | None) -> tuple[list[Any], Lacks | None]:
+    """A column with every value converted; a value that does not fit fails its own element."""
+    done, found = [], list(lacks) if lacks else [None] * len(items)
+    for place, item in enumerate(items):
+        try:
+            done.append(item if found[place] is not None else convert(item))
+        except ValueError as error:
+            found[place] = error
+            done.append(None)
+    return done, found if any(lack is not None for lack in found) else lacks

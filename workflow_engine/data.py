@@ -1,0 +1,266 @@
+"""`Image`: the pixels blocks work on, with the way back to the image they were cut from.
+
+Pixels are BGR `uint8` arrays `[height, width, 3]`, as OpenCV has them (`[height, width]` where a block made grey ones).
+They are read-only: a block that draws copies first, so that nobody's input changes. Files and bytes are decoded on first
+use. numpy, OpenCV and Pillow are imported on first use too, because checking a workflow needs none of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
+
+_URL_TIMEOUT_SECONDS = 30
+
+
+class ImageError(ValueError):
+    """A value cannot be read as an image; the message says what it was and what would fit."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an image lies in the root image it was cut from: `root = offset + scale * own`, in pixels."""
+
+    x: float = 0.0
+    y: float = 0.0
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    root_width: int = 0
+    root_height: int = 0
+
+    @property
+    def is_root(self) -> bool:
+        """Whether own coordinates are root coordinates."""
+        return (self.x, self.y, self.scale_x, self.scale_y) == (0.0, 0.0, 1.0, 1.0)
+
+
+class Image:
+    """An image of a workflow.
+
+    Attributes:
+        name: where it came from, for people (a file name, or empty).
+        parent: the image it was cut from, or None for a root image.
+    """
+
+    __slots__ = ("_lock", "_origin", "_pixels", "_read", "name", "parent")
+
+    def __init__(
+        self,
+        pixels: Pixels | Callable[[], Pixels],
+        *,
+        name: str = "",
+        parent: Image | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        self.name = name
+        self.parent = parent
+        self._origin = origin
+        self._lock = threading.Lock()
+        self._read: Callable[[], Pixels] | None = pixels if callable(pixels) else None
+        self._pixels: Pixels | None = None if callable(pixels) else _read_only(pixels)
+
+    @property
+    def array(self) -> Pixels:
+        """The pixels, BGR `uint8` `[height, width, 3]` or grey `[height, width]`, read-only.
+
+        Raises:
+            ImageError: the file or the bytes cannot be decoded.
+        """
+        with self._lock:
+            if self._pixels is None:
+                assert self._read is not None
+                self._pixels = _read_only(self._read())
+                self._read = None
+            return self._pixels
+
+    @property
+    def bgr(self) -> Pixels:
+        """The pixels with three channels, whether they are grey or not; read-only."""
+        array = self.array
+        return array if array.ndim == 3 else _read_only(cv2.cvtColor(array, cv2.COLOR_GRAY2BGR))
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right."""
+        return int(self.array.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom."""
+        return int(self.array.shape[0])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
+    def origin(self) -> Origin:
+        """Where this image lies in its root image."""
+        if self._origin is None:
+            self._origin = Origin(root_width=self.width, root_height=self.height)
+        return self._origin
+
+    def crop(self, x1: int, y1: int, x2: int, y2: int) -> Image:
+        """The part from (x1, y1) to (x2, y2), cut to this image, as a child that shares the pixels.
+
+        Raises:
+            ImageError: nothing of the part lies inside the image.
+        """
+        array = self.array
+        height, width = array.shape[:2]
+        left, top, right, bottom = max(0, x1), max(0, y1), min(width, x2), min(height, y2)
+        if left >= right or top >= bottom:
+            raise ImageError(f"the box ({x1}, {y1}, {x2}, {y2}) holds no pixel of the {width}x{height} image")
+        own = self.origin
+        origin = Origin(own.x + left * own.scale_x, own.y + top * own.scale_y, own.scale_x, own.scale_y, own.root_width,
+                        own.root_height)  # fmt: skip
+        return Image(array[top:bottom, left:right], name=self.name, parent=self, origin=origin)
+
+    def derive(self, pixels: Pixels) -> Image:
+        """New pixels for the same view (drawn on, blurred, resized): coordinates still lead to the same root."""
+        own, (height, width) = self.origin, pixels.shape[:2]
+        if (width, height) == self.size:
+            origin = own
+        else:
+            origin = Origin(own.x, own.y, own.scale_x * self.width / width, own.scale_y * self.height / height,
+                            own.root_width, own.root_height)  # fmt: skip
+        return Image(pixels, name=self.name, parent=self.parent, origin=origin)
+
+    def png(self) -> bytes:
+        """The pixels as a PNG file."""
+        return bytes(cv2.imencode(".png", self.array)[1])
+
+    def to_json(self) -> dict[str, Any]:
+        """The pixels for a JSON result: `{"type": "base64", "value": <png>}`."""
+        return {"type": "base64", "value": base64.b64encode(self.png()).decode("ascii")}
+
+    def __repr__(self) -> str:
+        size = "not read yet" if self._pixels is None else f"{self.width}x{self.height}"
+        return f"Image({self.name!r}, {size})" if self.name else f"Image({size})"
+
+    @classmethod
+    def load(cls, value: Any, *, allow_urls: bool = False) -> Image:
+        """Make an image of what a caller has: a path, bytes, base64, numpy (BGR), PIL, a URL, or an `Image`.
+
+        Args:
+            value: a path or `data:`/base64 text, the bytes of an image file, a `uint8` array `[h, w]`, `[h, w, 3]` (BGR)
+                or `[h, w, 4]` (BGRA), a PIL image, or `{"type": "base64" | "url" | "file" | "numpy_object", "value": ...}`.
+            allow_urls: whether http(s) addresses may be fetched.
+
+        Raises:
+            ImageError: the value is nothing of these, or its file is missing; broken files are told when first used.
+        """
+        if isinstance(value, Image):
+            return value
+        if isinstance(value, dict):
+            return cls.load(_unwrap(value), allow_urls=allow_urls)
+        if isinstance(value, str):
+            return _from_text(value, allow_urls)
+        if isinstance(value, Path):
+            return _from_path(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            data = bytes(value)
+            return cls(lambda: _decode(data, "the bytes"))
+        if hasattr(value, "convert") and hasattr(value, "getbands"):
+            return cls(_from_pil(value))
+        if hasattr(value, "__array__"):
+            return cls(_from_array(np.asarray(value)))
+        raise ImageError(
+            f"a {type(value).__name__} is not an image; a path, bytes, base64 text, a numpy array (BGR), a PIL image or a "
+            "URL would fit"
+        )
+
+
+def _read_only(pixels: Pixels) -> Pixels:
+    view = pixels.view()
+    view.flags.writeable = False
+    return view
+
+
+def _unwrap(value: dict[str, Any]) -> Any:
+    """The payload of `{"type": ..., "value": ...}`, the form of the HTTP clients of the language."""
+    if "value" not in value:
+        raise ImageError('an image given as an object needs "value": {"type": "base64", "value": "..."} would fit')
+    return value["value"]
+
+
+def _from_text(text: str, allow_urls: bool) -> Image:
+    if text.startswith(("http://", "https://")):
+        if not allow_urls:
+            raise ImageError(f"`{text}` is a URL and fetching is not allowed; `allow_urls=True` (`--allow-urls`) allows it")
+        return Image(lambda: _fetch(text), name=text)
+    if text.startswith("data:"):
+        return _from_base64(text.partition(",")[2])
+    path = Path(text)
+    if len(text) < 4096 and path.is_file():
+        return _from_path(path)
+    if len(text) > 64:
+        return _from_base64(text)
+    raise ImageError(f"`{text}` is not a file; a path, base64 text or a URL would fit")
+
+
+def _from_path(path: Path) -> Image:
+    if not path.is_file():
+        raise ImageError(f"`{path}` is not a file")
+    return Image(lambda: _decode(path.read_bytes(), f"`{path}`"), name=path.name)
+
+
+def _from_base64(text: str) -> Image:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ImageError(f"the text `{text[:40]}...` is neither a file nor base64") from None
+    return Image(lambda: _decode(data, "the base64 text"))
+
+
+def _fetch(url: str) -> Pixels:
+    try:
+        with urllib.request.urlopen(url, timeout=_URL_TIMEOUT_SECONDS) as answer:
+            data = answer.read()
+    except OSError as error:
+        raise ImageError(f"`{url}` cannot be fetched: {error}") from error
+    return _decode(data, f"`{url}`")
+
+
+def _decode(data: bytes, what: str) -> Pixels:
+    """Decode an image file; the camera's rotation (EXIF) is applied."""
+    buffer = np.frombuffer(data, np.uint8)
+    pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None
+    if pixels is None:
+        raise ImageError(f"{what} cannot be decoded as an image ({len(data)} bytes); PNG, JPEG, WebP, BMP or TIFF would fit")
+    return pixels.astype(np.uint8, copy=False)
+
+
+def _from_pil(image: Any) -> Pixels:
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+def _from_array(array: NDArray[Any]) -> Pixels:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ImageError(
+            f"an array {list(array.shape)} of {array.dtype} is not an image; uint8 [height, width, 3] in BGR order would fit"
+        )
+    if array.size == 0:
+        raise ImageError(f"an array {list(array.shape)} holds no pixels")
+    return cv2.cvtColor(array, cv2.COLOR_BGRA2BGR) if array.ndim == 3 and array.shape[2] == 4 else array

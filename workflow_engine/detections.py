@@ -1,0 +1,162 @@
+"""`supervision.Detections` as values of a workflow: reading and writing JSON, and the way back to the root image.
+
+Detections know the image they lie on through `metadata["origin"]` (an `Origin`). supervision is imported on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workflow_engine.data import Image, Origin
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    import supervision as sv
+    from numpy.typing import NDArray
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+ORIGIN = "origin"
+"""The key of `Detections.metadata` that holds the `Origin` of the image the coordinates belong to."""
+
+
+def is_detections(value: Any) -> bool:
+    """Whether a value is `supervision.Detections`, without importing supervision."""
+    return any(base.__name__ == "Detections" for base in type(value).__mro__)
+
+
+def on_image(found: sv.Detections, image: Image) -> sv.Detections:
+    """Note which image the coordinates of new detections belong to; every block that detects calls this."""
+    found.metadata[ORIGIN] = image.origin
+    return found
+
+
+def to_root(found: sv.Detections) -> sv.Detections:
+    """The same detections in the coordinates of the root image; masks are painted into an empty root."""
+    origin = found.metadata.get(ORIGIN)
+    if not isinstance(origin, Origin) or origin.is_root:
+        return found
+    offset, scale = np.array([origin.x, origin.y]), np.array([origin.scale_x, origin.scale_y])
+    data = dict(found.data)
+    for key, value in data.items():
+        if key == "quads":
+            data[key] = value * scale + offset
+        elif key == "polygons":
+            data[key] = object_array([[outline * scale + offset for outline in outlines] for outlines in value])
+    return sv.Detections(
+        xyxy=found.xyxy * np.tile(scale, 2) + np.tile(offset, 2),
+        mask=None if found.mask is None else _masks_to_root(np.asarray(found.mask), origin),
+        confidence=found.confidence,
+        class_id=found.class_id,
+        tracker_id=found.tracker_id,
+        data=data,
+        metadata={**found.metadata, ORIGIN: Origin(root_width=origin.root_width, root_height=origin.root_height)},
+    )
+
+
+def object_array(values: list[Any]) -> NDArray[np.object_]:
+    """A one-dimensional array of Python objects, whatever their lengths."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _masks_to_root(masks: NDArray[np.bool_], origin: Origin) -> NDArray[np.bool_]:
+    """Paint masks `[n, h, w]` of a crop into `[n, root_height, root_width]`."""
+    height, width = (round(masks.shape[1] * origin.scale_y), round(masks.shape[2] * origin.scale_x))
+    root = np.zeros((len(masks), origin.root_height, origin.root_width), dtype=bool)
+    left, top = round(origin.x), round(origin.y)
+    for painted, mask in zip(root, masks, strict=True):
+        if mask.shape != (height, width):
+            mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
+        target = painted[top : top + height, left : left + width]
+        target[:] = mask[: target.shape[0], : target.shape[1]]
+    return root
+
+
+def serialise(found: sv.Detections) -> dict[str, Any]:
+    """Plain JSON in the form of the language: centre, size, class and confidence of each detection.
+
+    Returns:
+        `{"image": {"width", "height"}, "predictions": [{"x", "y", "width", "height", "class", "class_id",
+        "confidence", "points"?, "text"?, "detection_id"?}]}`; `confidence` is null where the detector gives none.
+    """
+    origin = found.metadata.get(ORIGIN)
+    size = {"width": origin.root_width, "height": origin.root_height} if isinstance(origin, Origin) and origin.is_root else None
+    return {"image": size, "predictions": [_prediction(found, index) for index in range(len(found))]}
+
+
+def _prediction(found: sv.Detections, index: int) -> dict[str, Any]:
+    x1, y1, x2, y2 = (float(value) for value in found.xyxy[index])
+    names = found.data.get("class_name")
+    row: dict[str, Any] = {
+        "x": (x1 + x2) / 2,
+        "y": (y1 + y2) / 2,
+        "width": x2 - x1,
+        "height": y2 - y1,
+        "confidence": None if found.confidence is None else float(found.confidence[index]),
+        "class": None if names is None else str(names[index]),
+        "class_id": None if found.class_id is None else int(found.class_id[index]),
+    }
+    points = _points(found, index)
+    if points is not None:
+        row["points"] = [{"x": float(x), "y": float(y)} for x, y in points]
+    for key in ("text", "detection_id", "parent_id"):
+        if key in found.data:
+            row[key] = str(found.data[key][index])
+    if found.tracker_id is not None:
+        row["tracker_id"] = int(found.tracker_id[index])
+    return row
+
+
+def _points(found: sv.Detections, index: int) -> Any:
+    """The outline of one detection as `[k, 2]`: its largest polygon or its quad; None for a plain box."""
+    if "polygons" in found.data and len(found.data["polygons"][index]):
+        return max(found.data["polygons"][index], key=lambda outline: cv2.contourArea(outline.astype(np.float32)))
+    return found.data["quads"][index] if "quads" in found.data else None
+
+
+def deserialise(value: Any) -> sv.Detections:
+    """Read detections a caller gave: `supervision.Detections`, or the JSON that `serialise` writes.
+
+    Raises:
+        ValueError: the value is neither.
+    """
+    if is_detections(value):
+        return value  # type: ignore[no-any-return]
+    rows = value.get("predictions") if isinstance(value, dict) else value
+    if not isinstance(rows, (list, tuple)) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(
+            f"a {type(value).__name__} is not detections; supervision.Detections or "
+            '{"predictions": [{"x", "y", "width", "height", "class", "confidence"}]} would fit'
+        )
+    found = _from_rows(list(rows))
+    size = value.get("image") if isinstance(value, dict) else None
+    if size:
+        found.metadata[ORIGIN] = Origin(root_width=int(size["width"]), root_height=int(size["height"]))
+    return found
+
+
+def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
+    for index, row in enumerate(rows):
+        missing = [key for key in ("x", "y", "width", "height") if not isinstance(row.get(key), (int, float))]
+        if missing:
+            raise ValueError(f"predictions[{index}] lacks the numbers {', '.join(missing)}")
+    boxes = [[r["x"] - r["width"] / 2, r["y"] - r["height"] / 2, r["x"] + r["width"] / 2, r["y"] + r["height"] / 2] for r in rows]
+    names = [str(row.get("class", "")) for row in rows]
+    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    scores = [row.get("confidence") for row in rows]
+    data: dict[str, Any] = {"class_name": np.array(names, dtype=object)}
+    if any("points" in row for row in rows):
+        outlines = [[np.array([[p["x"], p["y"]] for p in row["points"]])] if row.get("points") else [] for row in rows]
+        data["polygons"] = object_array(outlines)
+    return sv.Detections(
+        xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
+        confidence=np.array(scores, dtype=float) if rows and None not in scores else None,
+        class_id=np.array([row.get("class_id", order[name]) for row, name in zip(rows, names, strict=True)], dtype=int),
+        data=data,
+    )

@@ -1,0 +1,168 @@
+"""Steps on their way from JSON to the plan: the block found, the manifest validated, every reference listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from workflow_engine.block import Block, BlockManifest, Reference, Target
+from workflow_engine.errors import Problem, did_you_mean, listing
+from workflow_engine.language import validation_problems
+from workflow_engine.plugins import Registry
+from workflow_engine.selectors import is_name, is_selector
+
+_FOREIGN_PREFIX = "roboflow_core/"
+"""Definitions with these type names were written for another runtime, whose newer fields must not stop them."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """One reference of a step: in which field, at which list index or dict key, and where that is in the JSON."""
+
+    field: str
+    key: int | str | None
+    reference: Reference
+    place: str
+
+
+@dataclass
+class Draft:
+    """A step whose block is known and whose manifest is valid."""
+
+    index: int
+    name: str
+    block: type[Block]
+    manifest: BlockManifest
+    uses: list[Use] = field(default_factory=list)
+    targets: list[tuple[str, str]] = field(default_factory=list)
+    """The steps it names for flow control: (place, step)."""
+
+    @property
+    def place(self) -> str:
+        """Where the step is in the definition."""
+        return f"steps[{self.index}]"
+
+
+def draft_steps(
+    steps: tuple[dict[str, Any], ...], registry: Registry, problems: list[Problem], warnings: list[Problem]
+) -> list[Draft]:
+    """A draft of every step that is right in itself; a problem for every other."""
+    drafts = []
+    for index, raw in enumerate(steps):
+        place = f"steps[{index}]"
+        block = _find_block(raw, place, registry, problems)
+        if not isinstance(raw.get("name"), str) or not is_name(raw["name"]):
+            found = f"got {raw['name']!r}" if "name" in raw else "missing"
+            problems.append(Problem(f"{place}.name", f"{found}; letters, digits, `_` and `-` would fit"))
+            continue
+        if block is None:
+            continue
+        manifest = _validate(raw, place, block, problems, warnings)
+        if manifest is not None:
+            drafts.append(_draft(index, block, manifest, raw, problems))
+    return drafts
+
+
+def _find_block(raw: Mapping[str, Any], place: str, registry: Registry, problems: list[Problem]) -> type[Block] | None:
+    name = raw.get("type")
+    block = registry.blocks.get(name) if isinstance(name, str) else None
+    if block is None:
+        found = "missing" if name is None else f"unknown block type `{name}`"
+        near = did_you_mean(str(name), registry.blocks) if name is not None else ""
+        problems.append(Problem(f"{place}.type", found, near or "`workflow blocks` lists all"))
+    return block
+
+
+def _validate(
+    raw: dict[str, Any], place: str, block: type[Block], problems: list[Problem], warnings: list[Problem]
+) -> BlockManifest | None:
+    """The manifest of a step; fields the block does not know are problems, or warnings in another runtime's step."""
+    known = {alias for name, info in block.Manifest.model_fields.items() for alias in (name, info.alias) if alias}
+    if str(raw.get("type")).startswith(_FOREIGN_PREFIX):
+        for key in raw.keys() - known:
+            warnings.append(Problem(f"{place}.{key}", "unknown field, ignored", did_you_mean(key, known)))
+        raw = {key: value for key, value in raw.items() if key in known}
+    try:
+        return block.Manifest.model_validate(raw)
+    except ValidationError as error:
+        problems += validation_problems(error, raw, place, block.Manifest)
+        return None
+
+
+def _draft(
+    index: int, block: type[Block], manifest: BlockManifest, raw: Mapping[str, Any], problems: list[Problem]
+) -> Draft:
+    draft = Draft(index, manifest.name, block, manifest)
+    for name, info in type(manifest).model_fields.items():
+        if name in ("type", "name"):
+            continue
+        written = info.alias if info.alias in raw else name
+        for key, value in _items(getattr(manifest, name)):
+            place = f"{draft.place}.{written}" + _suffix(key)
+            if isinstance(value, Reference):
+                draft.uses.append(Use(name, key, value, place))
+            elif isinstance(value, Target):
+                draft.targets.append((place, value.step))
+            else:
+                problems += [Problem(deep, _TOO_DEEP.format(found)) for deep, found in _selectors_in(value, place)]
+    return draft
+
+
+_TOO_DEEP = (
+    "the reference `{}` is not read here; references fit fields that take them, the items of their lists and the values of "
+    "their dicts, one level deep"
+)
+
+
+def _items(value: Any) -> Iterator[tuple[int | str | None, Any]]:
+    """The places of a field that may hold a reference: itself, its items, its values."""
+    if isinstance(value, Mapping):
+        yield from value.items()
+    elif isinstance(value, (list, tuple)):
+        yield from enumerate(value)
+    else:
+        yield None, value
+
+
+def _suffix(key: int | str | None) -> str:
+    if key is None:
+        return ""
+    return f"[{key}]" if isinstance(key, int) else f".{key}"
+
+
+def _selectors_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Strings meant as references in what was taken as a literal."""
+    if is_selector(value):
+        yield place, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _selectors_in(getattr(value, name), f"{place}.{name}")
+    elif isinstance(value, (Mapping, list, tuple)):
+        for key, item in _items(value):
+            yield from _selectors_in(item, place + _suffix(key))
+
+
+def name_problems(definition_names: Mapping[str, list[tuple[str, str]]]) -> list[Problem]:
+    """Names used twice, given for each scope (inputs, steps, outputs) the (place, name) pairs in order."""
+    problems = []
+    for scope, pairs in definition_names.items():
+        first: dict[str, str] = {}
+        for place, name in pairs:
+            if name in first:
+                message = f"the name `{name}` is taken by {first[name]}; {scope} need different names"
+                problems.append(Problem(f"{place}.name", message))
+            first.setdefault(name, place)
+    return problems
+
+
+def target_problems(drafts: list[Draft], names: set[str]) -> list[Problem]:
+    """Flow-control targets that are no steps."""
+    return [
+        Problem(place, f"no step `{step}`", did_you_mean(step, names) or f"steps: {listing(sorted(names))}")
+        for draft in drafts
+        for place, step in draft.targets
+        if step not in names
+    ]

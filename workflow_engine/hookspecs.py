@@ -1,0 +1,25 @@
+"""The hooks of the engine. A plugin implements them in the module or object its entry point names (group `workflow_engine`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pluggy
+
+from workflow_engine.block import Block
+from workflow_engine.kinds import Kind
+
+hookspec = pluggy.HookspecMarker("workflow_engine")
+hookimpl = pluggy.HookimplMarker("workflow_engine")
+
+
+@hookspec
+def workflow_engine_kinds() -> Iterable[Kind]:
+    """Kinds this plugin brings."""
+    return ()
+
+
+@hookspec
+def workflow_engine_blocks() -> Iterable[type[Block]]:
+    """Block classes this plugin brings."""
+    return ()

@@ -1,0 +1,136 @@
+"""The values given to a run, checked and laid out as columns before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workflow_engine.data import Image, ImageError
+from workflow_engine.errors import Problem, WorkflowInputError, did_you_mean, listing
+from workflow_engine.lineage import RUN
+from workflow_engine.plan import Plan, PlannedInput
+from workflow_engine.report import ElementError, Failed
+from workflow_engine.state import LiveLevel, RunState
+
+
+def load_inputs(plan: Plan, given: Mapping[str, Any], *, allow_urls: bool) -> RunState:
+    """Lay out the inputs of a run. What the caller gave is never changed.
+
+    Raises:
+        WorkflowInputError: with a problem for every input that is missing, unknown, or does not fit.
+    """
+    problems = [
+        Problem(name, "no such input", did_you_mean(name, names) or f"inputs: {listing(names)}")
+        for names in [[item.name for item in plan.inputs]]
+        for name in given
+        if name not in names
+    ]
+    state = RunState(plan)
+    batches: dict[str, list[Any]] = {}
+    for item in plan.inputs:
+        if item.required and item.name not in given:
+            problems.append(Problem(item.name, "missing: the workflow needs this input"))
+        elif item.level == RUN:
+            _load_parameter(state, item, given, problems)
+        else:
+            batches[item.name] = _as_list(given[item.name])
+    size = _batch_size(batches, problems)
+    for item in plan.inputs:
+        if item.name in batches and not problems:
+            values = batches[item.name]
+            _load_batch(state, item, values * size if len(values) == 1 else values, allow_urls, problems)
+    if problems:
+        raise WorkflowInputError(problems)
+    return state
+
+
+def _load_parameter(state: RunState, item: PlannedInput, given: Mapping[str, Any], problems: list[Problem]) -> None:
+    value = given.get(item.name, item.default)
+    if item.name in given:
+        try:
+            value = _deserialise(item, value, allow_urls=False)
+        except ValueError as error:
+            problems.append(Problem(item.name, str(error)))
+            return
+        for place, check in item.checks:
+            try:
+                check(value)
+            except ValueError as error:
+                problems.append(Problem(item.name, f"{value!r} does not fit {place}: {_reason(error)}"))
+    state.store(("", item.name), [value])
+
+
+def _reason(error: ValueError) -> str:
+    """The first complaint of pydantic, or the error's own words."""
+    details = getattr(error, "errors", None)
+    return str(details(include_url=False)[0]["msg"]) if details else str(error)
+
+
+def _as_list(value: Any) -> list[Any]:
+    """One value for one image, or one per image."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return list(value) if getattr(value, "ndim", 0) == 4 else [value]
+
+
+def _batch_size(batches: Mapping[str, list[Any]], problems: list[Problem]) -> int:
+    """How many images the run has; a single value goes with any number."""
+    sizes = {name: len(values) for name, values in batches.items()}
+    several = {name: size for name, size in sizes.items() if size != 1}
+    if len(set(several.values())) > 1:
+        lengths = ", ".join(f"`{name}` has {size}" for name, size in several.items())
+        problems.append(Problem("", f"batches of different lengths: {lengths}; equal lengths, or one value, would fit"))
+    return next(iter(several.values()), 1)
+
+
+def _load_batch(state: RunState, item: PlannedInput, values: list[Any], allow_urls: bool, problems: list[Problem]) -> None:
+    outermost, *deeper = _levels_down_to(state, item)
+    state.levels.setdefault(outermost, LiveLevel.of_counts([len(values)]))
+    for level in deeper:
+        if not all(isinstance(value, (list, tuple)) for value in values):
+            problems.append(Problem(item.name, f"lists nested {item.dimensionality} deep would fit: one list per image"))
+            return
+        state.levels[level] = LiveLevel.of_counts([len(value) for value in values])
+        values = [inner for value in values for inner in value]
+    loaded = []
+    for position, value in enumerate(values):
+        try:
+            loaded.append(_load_element(state, item, position, value, allow_urls))
+        except ValueError as error:
+            index = "".join(f"[{part}]" for part in state.index(item.level, position))
+            problems.append(Problem(f"{item.name}{index}", str(error)))
+    state.store(("", item.name), loaded)
+
+
+def _levels_down_to(state: RunState, item: PlannedInput) -> list[int]:
+    chain, level = [], item.level
+    while level != RUN:
+        chain.append(level)
+        level = state.plan.levels[level].parent or RUN
+    return chain[::-1]
+
+
+def _load_element(state: RunState, item: PlannedInput, position: int, value: Any, allow_urls: bool) -> Any:
+    value = _deserialise(item, value, allow_urls=allow_urls)
+    if not item.is_image:
+        return value
+    try:
+        _ = value.array
+    except ImageError as error:  # a broken file fails alone
+        what = ElementError(f"$inputs.{item.name}", "", state.index(item.level, position), "ImageError", str(error))
+        return Failed(what, error)
+    return value
+
+
+def _deserialise(item: PlannedInput, value: Any, *, allow_urls: bool) -> Any:
+    """What blocks expect of what a caller gave, by the first kind that takes it.
+
+    Raises:
+        ValueError: no kind takes it.
+    """
+    if item.is_image:
+        return Image.load(value, allow_urls=allow_urls)
+    readers = [kind.deserialise for kind in item.kinds if kind.deserialise]
+    if readers and len(readers) == len(item.kinds):
+        return readers[0](value)
+    return value

@@ -1,0 +1,277 @@
+"""The document of the workflow language, Workflows v1: inputs, steps and outputs as they stand in the JSON.
+
+Steps stay plain dicts here: only their block knows their fields. Every mistake becomes a `Problem` with its place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from workflow_engine.errors import Problem, WorkflowDefinitionError, did_you_mean, listing
+from workflow_engine.selectors import NAME, SELECTOR_PATTERN
+
+
+def _kind_name(value: Any) -> Any:
+    """Kinds are written as names, or as objects with a name by some editors."""
+    return value.get("name", value) if isinstance(value, dict) else value
+
+
+KindName = Annotated[str, BeforeValidator(_kind_name)]
+Name = Annotated[str, Field(pattern=f"^{NAME}$", description="letters, digits, `_` and `-`")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageInput(_Model):
+    """A batch of images, one row of results each."""
+
+    type: Literal["WorkflowImage", "InferenceImage"]
+    name: Name
+    kind: list[KindName] = ["image"]
+    dimensionality: Literal[1] = 1
+
+
+class VideoMetadataInput(_Model):
+    """Which frame of which video each image is."""
+
+    type: Literal["WorkflowVideoMetadata"]
+    name: Name
+    kind: list[KindName] = ["video_metadata"]
+    dimensionality: Literal[1] = 1
+
+
+class BatchInput(_Model):
+    """A value for every image (dimensionality 1), or nested lists of values (2 and more)."""
+
+    type: Literal["WorkflowBatchInput"]
+    name: Name
+    kind: list[KindName] = ["*"]
+    dimensionality: Annotated[int, Field(ge=1)] = 1
+
+
+class ParameterInput(_Model):
+    """One value for the whole run; without a `default_value` it must be given."""
+
+    type: Literal["WorkflowParameter", "InferenceParameter"]
+    name: Name
+    kind: list[KindName] = ["*"]
+    default_value: Any = None
+    dimensionality: Literal[0] = 0
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the run may leave it out; a default of null counts."""
+        return "default_value" in self.model_fields_set
+
+
+Input = ImageInput | VideoMetadataInput | BatchInput | ParameterInput
+
+
+class JsonField(_Model):
+    """One output; `parent` coordinates are those of the root image, `own` those of the crop."""
+
+    type: Literal["JsonField"] = "JsonField"
+    name: Name
+    selector: Annotated[str, Field(pattern=SELECTOR_PATTERN)]
+    coordinates_system: Literal["parent", "own"] = "parent"
+
+
+class DocumentSchema(BaseModel):
+    """A workflow definition; the JSON Schema of editors is made of this."""
+
+    model_config = ConfigDict(extra="forbid", title="Workflow")
+
+    version: Annotated[str, Field(pattern=r"^1(\.\d+)*$")]
+    inputs: list[Annotated[Input, Field(discriminator="type")]] = []
+    steps: list[dict[str, Any]]
+    outputs: list[JsonField]
+    id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    schema_: Annotated[str | None, Field(alias="$schema")] = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A definition whose own fields are right; its steps are not looked into yet."""
+
+    inputs: tuple[Input, ...]
+    steps: tuple[dict[str, Any], ...]
+    outputs: tuple[JsonField, ...]
+
+
+_INPUT_MODELS: Mapping[str, type[Input]] = {
+    "WorkflowImage": ImageInput,
+    "InferenceImage": ImageInput,
+    "WorkflowVideoMetadata": VideoMetadataInput,
+    "WorkflowBatchInput": BatchInput,
+    "WorkflowParameter": ParameterInput,
+    "InferenceParameter": ParameterInput,
+}
+_FIELDS = tuple(field.alias or name for name, field in DocumentSchema.model_fields.items())
+
+
+def read_definition(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
+    """Read a definition from a dict (copied), JSON text, or the path of a JSON file.
+
+    Raises:
+        WorkflowDefinitionError: the file is missing or the text is not a JSON object.
+    """
+    if isinstance(source, Mapping):
+        return _copy(source)
+    text, where = _text_of(source)
+    try:
+        definition = json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{where}line {error.lineno} column {error.colno}"
+        raise WorkflowDefinitionError([Problem(place, f"not JSON: {error.msg}")]) from None
+    if not isinstance(definition, dict):
+        message = f"a definition is a JSON object, this is a {type(definition).__name__}"
+        raise WorkflowDefinitionError([Problem(where.rstrip(": "), message)])
+    return _unwrapped(definition)
+
+
+def _unwrapped(definition: dict[str, Any]) -> dict[str, Any]:
+    """Exports of the field's editors keep the definition under `specification`."""
+    inner = definition.get("specification")
+    return inner if isinstance(inner, dict) and "steps" not in definition else definition
+
+
+def _copy(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy that shares nothing with the caller's; values JSON cannot hold are left to validation."""
+
+    def copy(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: copy(item) for key, item in value.items()}
+        return [copy(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    return _unwrapped({key: copy(item) for key, item in source.items()})
+
+
+def _text_of(source: str | Path) -> tuple[str, str]:
+    if isinstance(source, str) and source.lstrip().startswith(("{", "[")):
+        return source, ""
+    path = Path(source)
+    try:
+        return path.read_text(encoding="utf-8"), f"{path}: "
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WorkflowDefinitionError([Problem(str(path)[:200], f"cannot be read: {reason}")]) from None
+    except UnicodeDecodeError:
+        raise WorkflowDefinitionError([Problem(str(path), "not a text file in UTF-8")]) from None
+
+
+def parse_document(definition: Mapping[str, Any]) -> tuple[Document, list[Problem]]:
+    """The parts of a definition that are right, and a problem for every part that is not."""
+    problems = _top_level_problems(definition)
+    inputs, outputs = [], []
+    for index, raw in _entries(definition, "inputs", problems):
+        parsed = _parse_input(raw, f"inputs[{index}]", problems)
+        if parsed is not None:
+            inputs.append(parsed)
+    for index, raw in _entries(definition, "outputs", problems):
+        try:
+            outputs.append(JsonField.model_validate(raw))
+        except ValidationError as error:
+            problems += validation_problems(error, raw, f"outputs[{index}]", JsonField)
+    steps = tuple(raw for _, raw in _entries(definition, "steps", problems))
+    return Document(tuple(inputs), steps, tuple(outputs)), problems
+
+
+def _top_level_problems(definition: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    if definition.get("dynamic_blocks_definitions"):
+        message = "code inside a definition is never executed; put the block into a plugin package instead"
+        problems.append(Problem("dynamic_blocks_definitions", message))
+    for key in definition:
+        if key not in _FIELDS and key != "dynamic_blocks_definitions":
+            problems.append(Problem(str(key), "unknown field", did_you_mean(str(key), _FIELDS) or f"known: {listing(_FIELDS)}"))
+    version = definition.get("version")
+    if not isinstance(version, str) or version.split(".")[0] != "1":
+        found = "missing" if version is None else f"{version!r} is not supported"
+        problems.append(Problem("version", f'{found}; "1.0" would fit'))
+    return problems
+
+
+def _entries(definition: Mapping[str, Any], key: str, problems: list[Problem]) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of a list field, each with its index; what is not a list of objects is a problem."""
+    value = definition.get(key)
+    if value is None and key == "inputs":
+        return []
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        found = "missing" if value is None else f"a {type(value).__name__}"
+        problems.append(Problem(key, f"{found}; a list of objects would fit"))
+        return []
+    entries = []
+    for index, entry in enumerate(value):
+        if isinstance(entry, dict):
+            entries.append((index, entry))
+        else:
+            problems.append(Problem(f"{key}[{index}]", f"a {type(entry).__name__}; an object would fit"))
+    return entries
+
+
+def _parse_input(raw: dict[str, Any], place: str, problems: list[Problem]) -> Input | None:
+    kind = raw.get("type")
+    model = _INPUT_MODELS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        known = did_you_mean(str(kind), _INPUT_MODELS) or f"known: {listing(_INPUT_MODELS)}"
+        problems.append(Problem(f"{place}.type", f"unknown input type {kind!r}", known))
+        return None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems += validation_problems(error, raw, place, model)
+        return None
+
+
+def validation_problems(error: ValidationError, raw: Any, place: str, model: type[BaseModel]) -> list[Problem]:
+    """One problem per place of a pydantic error; members of a union that failed at the same place are joined."""
+    messages: dict[str, list[str]] = {}
+    suggestions: dict[str, str] = {}
+    for detail in error.errors(include_url=False):
+        path = _path(detail["loc"], raw, place)
+        text, suggestion = _message(detail, model)
+        messages.setdefault(path, [])
+        if text not in messages[path]:
+            messages[path].append(text)
+        suggestions.setdefault(path, suggestion)
+    return [Problem(path, " or ".join(texts), suggestions[path]) for path, texts in messages.items()]
+
+
+def _message(detail: Any, model: type[BaseModel]) -> tuple[str, str]:
+    kind, names = detail["type"], [field.alias or name for name, field in model.model_fields.items()]
+    if kind == "missing":
+        return "required and missing", ""
+    if kind == "extra_forbidden":
+        return "unknown field", did_you_mean(str(detail["loc"][-1]), names) or f"known: {listing(names)}"
+    message = str(detail["msg"])
+    if kind in ("reference", "target"):
+        return message, ""
+    lowered = message[0].lower() + message[1:]
+    return f"{lowered}; got {_short(detail['input'])}", ""
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _path(loc: Sequence[int | str], raw: Any, place: str) -> str:
+    """The place in the JSON of a pydantic location, without the union members that pydantic puts into it."""
+    path, value = place, raw
+    for position, part in enumerate(loc):
+        if isinstance(part, int):
+            if isinstance(value, (list, tuple)) and part < len(value):
+                path, value = f"{path}[{part}]", value[part]
+        elif isinstance(value, dict) and (part in value or position == len(loc) - 1):
+            path, value = f"{path}.{part}", value.get(part)
+    return path

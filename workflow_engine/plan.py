@@ -1,0 +1,115 @@
+"""The frozen plan of a workflow: all that the executor sees. No JSON, no selectors, no graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workflow_engine.block import Block, Output
+from workflow_engine.kinds import Kind
+from workflow_engine.lineage import Level
+
+Column = tuple[str, str]
+"""The name of a column of values: (step, output), or ("", input)."""
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """One input of the run.
+
+    Attributes:
+        level: 0 for a parameter; else the level of its innermost values.
+        dimensionality: how deeply its lists are nested; 0 for a parameter.
+        kinds: what its values may be.
+        is_image: whether its values are loaded as images.
+        required: whether the run must give it.
+        default: the value when it is not given.
+        checks: validators of the places it is bound to, each with its place (parameters only).
+    """
+
+    name: str
+    level: int
+    dimensionality: int
+    kinds: tuple[Kind, ...]
+    is_image: bool
+    required: bool
+    default: Any
+    checks: tuple[tuple[str, Callable[[Any], Any]], ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one value of a field comes from.
+
+    Attributes:
+        key: the list index or dict key inside the field; None when the field is the value itself.
+        column: the column to read.
+        level: the level of that column.
+        convert: validates and converts a value, where the field takes literals too.
+    """
+
+    key: int | str | None
+    column: Column
+    level: int
+    convert: Callable[[Any], Any] | None
+
+
+@dataclass(frozen=True)
+class BoundField:
+    """A field with values from elsewhere; `template` holds the literals of a list or dict around them."""
+
+    name: str
+    sources: tuple[Source, ...]
+    template: Any
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step, ready to run.
+
+    Attributes:
+        level: the level whose elements it runs on (for a collapse: the inner one).
+        output_level: the level its answers live on.
+        constants: the fields with literals, by name.
+        bound: the fields with values from elsewhere.
+        gates: the flow-control steps whose targets it is among, each with its level.
+        needs: the steps that must have run before.
+    """
+
+    name: str
+    type: str
+    block: Block
+    level: int
+    output_level: int
+    constants: Mapping[str, Any]
+    bound: tuple[BoundField, ...]
+    outputs: Mapping[str, Output]
+    gates: tuple[tuple[str, int], ...]
+    needs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class PlannedOutput:
+    """One output of the run; several columns make a dict (`$steps.s.*`).
+
+    Attributes:
+        columns: the columns by key; one with an empty key where the value itself is the output.
+        to_root: whether coordinates are moved to the root image.
+    """
+
+    name: str
+    columns: Mapping[str, Column]
+    kinds: Mapping[str, tuple[Kind, ...]]
+    level: int
+    to_root: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled workflow; steps stand in an order in which they could run one after the other."""
+
+    levels: tuple[Level, ...]
+    inputs: tuple[PlannedInput, ...]
+    steps: tuple[PlannedStep, ...]
+    outputs: tuple[PlannedOutput, ...]

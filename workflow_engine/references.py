@@ -1,0 +1,131 @@
+"""What a selector refers to, and whether its kinds fit where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workflow_engine.block import FlowControl, Output, Reference
+from workflow_engine.drafts import Draft
+from workflow_engine.errors import Problem, did_you_mean, listing
+from workflow_engine.kinds import ANY, DICTIONARY, Kind, fit
+from workflow_engine.language import Input, ParameterInput
+from workflow_engine.plan import Column
+from workflow_engine.plugins import Registry
+from workflow_engine.selectors import Selector, parse_selector
+
+
+@dataclass(frozen=True)
+class Names:
+    """Everything a selector can name.
+
+    Attributes:
+        inputs: the kinds of every input.
+        steps: the outputs of every step that is right in itself.
+        broken: the names of the other steps, whose own problems are told already.
+    """
+
+    inputs: Mapping[str, tuple[Kind, ...]]
+    steps: Mapping[str, Mapping[str, Output]]
+    broken: frozenset[str]
+
+    def resolve(self, selector: Selector, place: str) -> tuple[tuple[Kind, ...] | None, list[Problem]]:
+        """The kinds of what a selector names; None when it names nothing (then with a problem, or told elsewhere)."""
+        if selector.root == "inputs":
+            if selector.name in self.inputs:
+                return self.inputs[selector.name], []
+            near = did_you_mean(selector.name, self.inputs) or f"inputs: {listing(self.inputs)}"
+            return None, [Problem(place, f"no input `{selector.name}` (`{selector}`)", near)]
+        if selector.name in self.broken:
+            return None, []
+        if selector.name not in self.steps:
+            near = did_you_mean(selector.name, self.steps) or f"steps: {listing(self.steps)}"
+            return None, [Problem(place, f"no step `{selector.name}` (`{selector}`)", near)]
+        return self._output(selector, place)
+
+    def _output(self, selector: Selector, place: str) -> tuple[tuple[Kind, ...] | None, list[Problem]]:
+        outputs = self.steps[selector.name]
+        if selector.output == "*":
+            return (DICTIONARY,), []
+        if selector.output in outputs:
+            return outputs[selector.output].kinds, []
+        has = f"it has {listing(outputs, none='no outputs')}"
+        if selector.output is None:
+            return None, [Problem(place, f"`{selector}` names a whole step, an output is needed", has)]
+        near = did_you_mean(selector.output, outputs) or has
+        return None, [Problem(place, f"step `{selector.name}` has no output `{selector.output}`", near)]
+
+
+def names_of(
+    inputs: tuple[Input, ...], drafts: list[Draft], step_names: list[str], registry: Registry, problems: list[Problem]
+) -> Names:
+    """Collect what can be named; kinds that nobody registered are problems."""
+    kinds = {item.name: _kinds(item, f"inputs[{index}]", registry, problems) for index, item in enumerate(inputs)}
+    steps = {draft.name: draft.block.outputs_of(draft.manifest) for draft in drafts}
+    return Names(kinds, steps, frozenset(step_names) - steps.keys())
+
+
+def _kinds(item: Input, place: str, registry: Registry, problems: list[Problem]) -> tuple[Kind, ...]:
+    found = []
+    for index, name in enumerate(item.kind):
+        if name in registry.kinds:
+            found.append(registry.kinds[name])
+        else:
+            problems.append(Problem(f"{place}.kind[{index}]", f"unknown kind `{name}`", did_you_mean(name, registry.kinds)))
+    return tuple(found) or (ANY,)
+
+
+def use_problems(drafts: list[Draft], names: Names) -> tuple[list[Problem], set[str]]:
+    """Problems of every reference of every step, and the steps that have some (or lean on a broken one)."""
+    problems, bad = [], set()
+    for draft in drafts:
+        for use in draft.uses:
+            kinds, found = names.resolve(use.reference.selector, use.place)
+            if kinds is None:
+                bad.add(draft.name)
+            elif use.reference.selector.output == "*":
+                found = [Problem(use.place, f"`{use.reference.selector}` fits outputs only; name one output")]
+            elif not fit(kinds, use.reference.kinds):
+                found = [_misfit(use.place, use.reference, kinds)]
+            if found:
+                bad.add(draft.name)
+            problems += found
+    return problems, bad
+
+
+def _misfit(place: str, reference: Reference, kinds: tuple[Kind, ...]) -> Problem:
+    given, wanted = (listing(kind.name for kind in group) for group in (kinds, reference.kinds))
+    return Problem(place, f"`{reference.selector}` is {given}; {wanted} would fit")
+
+
+def column_of(selector: Selector) -> Column:
+    """The column that a resolved selector reads."""
+    return ("", selector.name) if selector.root == "inputs" else (selector.name, selector.output or "")
+
+
+def output_columns(text: str, names: Names, place: str) -> tuple[dict[str, Column], dict[str, tuple[Kind, ...]], list[Problem]]:
+    """The columns of an output by key (an empty key where the value itself is the output), with their kinds."""
+    selector = parse_selector(text)
+    kinds, problems = names.resolve(selector, place)
+    if kinds is None:
+        return {}, {}, problems
+    if selector.output != "*":
+        return {"": column_of(selector)}, {"": kinds}, []
+    outputs = names.steps[selector.name]
+    return {name: (selector.name, name) for name in outputs}, {name: output.kinds for name, output in outputs.items()}, []
+
+
+def needs_of(drafts: list[Draft]) -> dict[str, set[str]]:
+    """For every step the steps it waits for: those it reads from, and the flow control that names it."""
+    needs = {draft.name: {use.reference.selector.name for use in draft.uses if use.reference.selector.root == "steps"}
+             for draft in drafts}  # fmt: skip
+    for draft in drafts:
+        if issubclass(draft.block, FlowControl):
+            for _, target in draft.targets:
+                needs.get(target, set()).add(draft.name)
+    return {name: needed & needs.keys() for name, needed in needs.items()}
+
+
+def is_batch(item: Input) -> bool:
+    """Whether an input has a value per image."""
+    return not isinstance(item, ParameterInput)

@@ -1,0 +1,81 @@
+"""The results of a run: one dict per input image, as Python values or as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflow_engine.kinds import ANY, STANDARD_KINDS, Kind
+from workflow_engine.lineage import RUN
+from workflow_engine.plan import PlannedOutput
+from workflow_engine.report import Failed, RunReport, Skipped
+from workflow_engine.state import RunState
+
+
+@dataclass
+class RunResult:
+    """What a run gave.
+
+    Attributes:
+        outputs: one dict per input image, by output name; a single one when nothing is batched. Values of crops are
+            nested lists. A skipped or failed element is None; the report says which and why.
+        report: what each step did.
+    """
+
+    outputs: list[dict[str, Any]]
+    report: RunReport
+    _kinds: Mapping[str, Kind] = field(default_factory=dict, repr=False)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The outputs as plain JSON types; images as base64 PNG, detections in the form of the language."""
+        return [{name: to_json(value, self._kinds) for name, value in row.items()} for row in self.outputs]
+
+
+def to_json(value: Any, kinds: Mapping[str, Kind]) -> Any:
+    """A value of a workflow as plain JSON, by the kinds that recognise it."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item, kinds) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_json(item, kinds) for item in value]
+    for kind in kinds.values():
+        if kind.serialise is not None and kind.accepts(value):
+            return to_json(kind.serialise(value), kinds)
+    if hasattr(value, "tolist"):
+        return to_json(value.tolist(), kinds)
+    return str(value)
+
+
+def collect(state: RunState) -> list[dict[str, Any]]:
+    """The outputs of a finished run, one row per input image."""
+    batched = [level.id for level in state.plan.levels if level.depth == 1]
+    rows = state.size(batched[0]) if batched else 1
+    table = {output.name: _rows(state, output, rows) for output in state.plan.outputs}
+    return [{name: column[row] for name, column in table.items()} for row in range(rows)]
+
+
+def _rows(state: RunState, output: PlannedOutput, rows: int) -> list[Any]:
+    keyed = {key: _column(state, output, key) for key in output.columns}
+    items = keyed[""] if "" in keyed else [dict(zip(keyed, values, strict=True)) for values in zip(*keyed.values(), strict=True)]
+    if output.level == RUN:
+        return items * rows
+    return state.nest(items, output.level, depth=1)
+
+
+def _column(state: RunState, output: PlannedOutput, key: str) -> list[Any]:
+    """One column of an output, with None for what is missing and coordinates as asked."""
+    items = [None if isinstance(item, (Skipped, Failed)) else item for item in state.columns[output.columns[key]].items]
+    kinds = STANDARD_KINDS if ANY in output.kinds[key] else output.kinds[key]
+    movers = [kind for kind in kinds if kind.to_root is not None]
+    return [_to_root(item, movers) for item in items] if output.to_root and movers else items
+
+
+def _to_root(value: Any, movers: list[Kind]) -> Any:
+    if isinstance(value, list):
+        return [_to_root(item, movers) for item in value]
+    for kind in movers:
+        if kind.to_root is not None and kind.accepts(value):
+            return kind.to_root(value)
+    return value
