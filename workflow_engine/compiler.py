@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workflow_engine.block import Reference
-from workflow_engine.drafts import Draft, Use, draft_steps, name_problems, target_problems
+from workflow_engine.drafts import Draft, Use, draft_steps, loose_selectors, name_problems, target_problems
 from workflow_engine.errors import Problem, WorkflowDefinitionError
 from workflow_engine.graph import cycles, run_order, step_graph
 from workflow_engine.kinds import IMAGE, Kind
@@ -52,6 +52,8 @@ def compile_definition(definition: Mapping[str, Any], registry: Registry) -> tup
     state = _Compilation(document, problems)
     drafts = draft_steps(document.steps, registry, problems, state.warnings)
     names = _resolve(state, drafts, registry)
+    for place, selector in loose_selectors(document.steps, drafts):
+        problems += names.resolve(selector, place)[1]
     found, bad = use_problems(drafts, names)
     problems += found
     ordered = _order(state, [draft for draft in drafts if draft.name not in bad])

@@ -12,7 +12,7 @@ from workflow_engine.block import Block, BlockManifest, Reference, Target
 from workflow_engine.errors import Problem, did_you_mean, listing
 from workflow_engine.language import validation_problems
 from workflow_engine.plugins import Registry
-from workflow_engine.selectors import is_name, is_selector
+from workflow_engine.selectors import Selector, is_name, is_selector, parse_selector
 
 _FOREIGN_PREFIX = "roboflow_core/"
 """Definitions with these type names were written for another runtime, whose newer fields must not stop them."""
@@ -64,6 +64,20 @@ def draft_steps(
         if manifest is not None:
             drafts.append(_draft(index, block, manifest, raw, problems))
     return drafts
+
+
+def loose_selectors(steps: tuple[dict[str, Any], ...], drafts: list[Draft]) -> Iterator[tuple[str, Selector]]:
+    """The references of steps that have no draft, so that what is wrong with them is told in the same breath."""
+    drafted = {draft.index for draft in drafts}
+    for index, raw in enumerate(steps):
+        if index not in drafted:
+            for place, text in _selectors_in(raw, f"steps[{index}]"):
+                try:
+                    selector = parse_selector(text)
+                except ValueError:
+                    continue  # told by the field it stands in
+                if selector.root == "inputs" or selector.output is not None:
+                    yield place, selector
 
 
 def _find_block(raw: Mapping[str, Any], place: str, registry: Registry, problems: list[Problem]) -> type[Block] | None:
