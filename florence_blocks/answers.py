@@ -1,0 +1,52 @@
+"""The typed answer of Florence-2: a text, and the things it found, each with the tokens it was read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from florence_blocks.locations import Box
+
+Point = tuple[float, float]
+Span = tuple[int, int]
+"""First token and one past the last token, as indexes into the tokens of the answer."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One thing an answer names. Coordinates are floats in pixels of the asked image, at bin centres.
+
+    Attributes:
+        label: its name, text or phrase; empty where the grammar has none.
+        box: (x1, y1, x2, y2), x1 <= x2 and y1 <= y2; the hull of its quad or outlines.
+        quad: four corners in reading order, for texts with regions.
+        outlines: one or more polygons of at least three points, for segmentations.
+        label_span: the tokens of its label.
+        location_span: the tokens of its locations.
+    """
+
+    label: str
+    box: Box
+    quad: tuple[Point, ...] | None
+    outlines: tuple[tuple[Point, ...], ...]
+    label_span: Span
+    location_span: Span
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model answered to one request.
+
+    Attributes:
+        task: the name of the task.
+        text: the answer as clean text: no special tokens and no locations.
+        instances: the things it found; empty for plain text.
+        truncated: whether the answer broke off: the token limit was reached, or the last group is not whole. What is whole
+            is kept.
+        raw: the text as generated, with special tokens.
+    """
+
+    task: str
+    text: str
+    instances: tuple[Instance, ...]
+    truncated: bool
+    raw: str

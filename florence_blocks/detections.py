@@ -1,0 +1,64 @@
+"""Answers as `supervision.Detections`, the type that annotators, metrics and trackers of the field take.
+
+`data["class_name"]` holds the labels. Texts with regions add `data["quads"]` `[n, 4, 2]` and `data["text"]`; segmentations
+add one boolean mask per instance and `data["polygons"]`, a list of `[k, 2]` outlines each. An empty answer has the same
+keys with nothing in them, so that no step after it stumbles. `confidence` is None: no confidence is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from florence_blocks.answers import Answer, Instance
+from florence_blocks.locations import Size
+from florence_blocks.tasks import TASKS, Grammar
+from workflow_engine.detections import object_array
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    import supervision as sv
+    from numpy.typing import NDArray
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+
+def to_detections(answer: Answer, size: Size) -> sv.Detections:
+    """The instances of an answer as detections on an image of `size` (width, height)."""
+    grammar, found = TASKS[answer.task].grammar, answer.instances
+    labels = [instance.label for instance in found]
+    order = {label: index for index, label in enumerate(dict.fromkeys(labels))}
+    data: dict[str, Any] = {"class_name": object_array(labels)}
+    mask = None
+    if grammar is Grammar.QUADS:
+        data["quads"] = np.array([instance.quad for instance in found], dtype=float).reshape(-1, 4, 2)
+        data["text"] = object_array(labels)
+    if grammar is Grammar.OUTLINES or any(instance.outlines for instance in found):
+        mask = masks(found, size)
+        data["polygons"] = object_array([[np.array(o) for o in instance.outlines] for instance in found])
+    return sv.Detections(
+        xyxy=np.array([instance.box for instance in found], dtype=float).reshape(-1, 4),
+        mask=mask,
+        class_id=np.array([order[label] for label in labels], dtype=int),
+        data=data,
+    )
+
+
+def masks(instances: Sequence[Instance], size: Size) -> NDArray[np.bool_]:
+    """One mask per instance, `[n, height, width]`: all its outlines filled, whatever is inside two of them a hole.
+
+    An instance without outlines has its box as its mask.
+    """
+    width, height = size
+    filled = np.zeros((len(instances), height, width), np.uint8)
+    for canvas, instance in zip(filled, instances, strict=True):
+        x1, y1, x2, y2 = instance.box
+        outlines = instance.outlines or (((x1, y1), (x2, y1), (x2, y2), (x1, y2)),)
+        # OpenCV's (0, 0) is the centre of the first pixel, ours its corner; 4 bits keep a sixteenth of a pixel
+        polygons = [np.round((np.array(outline) - 0.5) * 16).astype(np.int32) for outline in outlines]
+        cv2.fillPoly(canvas, polygons, 1, shift=4)
+    return filled.astype(bool)
