@@ -1,0 +1,101 @@
+"""From blocks to the model and back: elements become requests, all of them go to the model at once, answers become values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from florence_blocks.answers import Answer
+from florence_blocks.blocks.fields import as_detections, narrowed
+from florence_blocks.detections import masks, to_detections
+from florence_blocks.requests import Request, Settings
+from florence_blocks.tasks import Grammar, Task
+from workflow_engine.data import Image
+from workflow_engine.detections import object_array, on_image
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import supervision as sv
+else:
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+Element = Mapping[str, Any]
+"""The fields of one element of a Florence step, by name."""
+
+_SETTINGS = ("max_new_tokens", "num_beams", "no_repeat_ngram_size")
+
+
+def elements_of(fields: Mapping[str, Sequence[Any]]) -> list[Element]:
+    """The columns of a batched call as one mapping per element."""
+    return [dict(zip(fields, values, strict=True)) for values in zip(*fields.values(), strict=True)]
+
+
+def settings_of(element: Element) -> Settings:
+    """The generation settings of an element."""
+    return Settings(**{name: element[name] for name in _SETTINGS})
+
+
+def ask(asked: Sequence[tuple[str, Request]]) -> list[Answer | Exception]:
+    """Answers to requests, each with the model it is for; all requests to one model go out together."""
+    from florence_blocks.runtime.model import shared_model
+
+    answers: list[Answer | Exception | None] = [None] * len(asked)
+    for model_id in dict.fromkeys(model_id for model_id, _ in asked):
+        places = [place for place, (wanted, _) in enumerate(asked) if wanted == model_id]
+        try:
+            given: list[Answer | Exception] = shared_model(model_id).answer([asked[place][1] for place in places])
+        except Exception as error:  # a model that cannot be loaded fails its own elements only
+            given = [error] * len(places)
+        for place, answer in zip(places, given, strict=True):
+            answers[place] = answer
+    return [answer for answer in answers if answer is not None]
+
+
+def image_value(task: Task, answer: Answer, image: Image) -> Any:
+    """What a block gives for an answer about a whole image: a text, or detections."""
+    if task.grammar is Grammar.TEXT:
+        return answer.text
+    return on_image(to_detections(answer, image.size), image)
+
+
+def region_requests(task: Task, element: Element) -> tuple[sv.Detections, list[Request]]:
+    """The regions an element asks about, and a request for each."""
+    regions = narrowed(as_detections(element["regions"]), element["regions_to_use"])
+    settings = settings_of(element)
+    boxes = [(x1, y1, x2, y2) for x1, y1, x2, y2 in regions.xyxy.tolist()]
+    return regions, [Request(task, element["images"], region=box, settings=settings) for box in boxes]
+
+
+def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], image: Image) -> Any:
+    """What a block gives for its regions: the regions with their new names, texts or masks, and the list of texts."""
+    if task.grammar is Grammar.OUTLINES:
+        return on_image(_outlined(regions, answers, image), image)
+    texts = [answer.text for answer in answers]
+    data = {**regions.data, "text": object_array(texts)}
+    class_id = regions.class_id
+    if task.name != "region_ocr":
+        order = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+        data["class_name"] = object_array(texts)
+        class_id = np.array([order[text] for text in texts], dtype=int)
+    named = sv.Detections(xyxy=regions.xyxy.copy(), mask=regions.mask, confidence=regions.confidence, class_id=class_id,
+                          tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip
+    return {"predictions": on_image(named, image), "texts": texts}
+
+
+def _outlined(regions: sv.Detections, answers: Sequence[Answer], image: Image) -> sv.Detections:
+    """The regions with one mask each; a region whose answer holds no outline keeps its box and an empty mask."""
+    found = [answer.instances[0] if answer.instances else None for answer in answers]
+    filled = np.zeros((len(found), image.height, image.width), dtype=bool)
+    there = [place for place, instance in enumerate(found) if instance is not None]
+    instances = [instance for instance in found if instance is not None]
+    if instances:
+        filled[there] = masks(instances, image.size)
+    boxes = regions.xyxy.astype(float)
+    for place, instance in zip(there, instances, strict=True):
+        boxes[place] = instance.box
+    outlines = [[np.array(outline) for outline in instance.outlines] if instance else [] for instance in found]
+    data = {**regions.data, "polygons": object_array(outlines)}
+    return sv.Detections(xyxy=boxes, mask=filled, confidence=regions.confidence, class_id=regions.class_id,
+                         tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip

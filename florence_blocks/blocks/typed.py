@@ -1,0 +1,151 @@
+"""One typed block per task, made from the rows of the task table: the manifest from what the prompt needs, the outputs from
+the grammar of the answer.
+
+Every block is batched: the requests of all elements of a step, whatever image or crop they belong to, go to the model at
+once. A request that is wrong in itself fails its own element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, create_model
+
+from florence_blocks.blocks.answering import ask, elements_of, image_value, region_requests, region_value, settings_of
+from florence_blocks.blocks.fields import FlorenceManifest, Regions, RegionsToUse, Text
+from florence_blocks.requests import Request
+from florence_blocks.tasks import TASKS, Grammar, Needs, Task
+from workflow_engine.block import Accepts, Block, BlockManifest, Output, Value
+from workflow_engine.kinds import (
+    INSTANCE_SEGMENTATION,
+    LANGUAGE_MODEL_OUTPUT,
+    LIST_OF_VALUES,
+    OBJECT_DETECTION,
+    STRING,
+)
+
+_FIELDS: Mapping[Needs, Mapping[str, Any]] = {
+    Needs.NOTHING: {},
+    Needs.PHRASE: {"phrase": (Text, Field(description="what to look for: a phrase, or a caption with several"))},
+    Needs.CLASSES: {
+        "classes": (
+            Annotated[Value[list[str]], Accepts(LIST_OF_VALUES)],
+            Field(description="the names to look for"),
+        )
+    },
+    Needs.REGION: {
+        "regions": (Regions, Field(description="detections of a step before, or boxes [x1, y1, x2, y2] in pixels")),
+        "regions_to_use": (Value[RegionsToUse], Field("all", description="all regions, or one of them")),
+    },
+    Needs.TEXT: {"text": (Text, Field(description="the prompt, sent as it is"))},
+}
+_BOXES = {"predictions": Output(OBJECT_DETECTION)}
+_MASKS = {"predictions": Output(INSTANCE_SEGMENTATION)}
+_OUTPUTS: Mapping[Grammar, Mapping[str, Output]] = {
+    Grammar.BOXES: _BOXES,
+    Grammar.PROPOSALS: _BOXES,
+    Grammar.QUADS: _BOXES,
+    Grammar.BOXES_OR_OUTLINES: {"predictions": Output(OBJECT_DETECTION, INSTANCE_SEGMENTATION)},
+    Grammar.OUTLINES: _MASKS,
+    Grammar.REGION_TEXT: {**_BOXES, "texts": Output(LIST_OF_VALUES)},
+}
+_TEXT_OUTPUTS: Mapping[str, str] = {"ocr": "text", "prompt": "answer"}
+
+CAPTION_TASKS: Mapping[str, str] = {
+    "normal": "caption",
+    "detailed": "detailed_caption",
+    "very_detailed": "more_detailed_caption",
+}
+
+
+class FlorenceBlock(Block):
+    """A block that asks Florence-2 one task about every image."""
+
+    task: ClassVar[Task]
+    batched = True
+
+    def run(self, **fields: Any) -> list[Any]:
+        """Ask about all elements at once; an exception in place of an answer fails its element."""
+        elements = elements_of(fields)
+        asked = [(element["model_id"], self.request(element)) for element in elements]
+        answers = ask(asked)
+        return [
+            answer if isinstance(answer, Exception) else image_value(request.task, answer, request.image)
+            for answer, (_, request) in zip(answers, asked, strict=True)
+        ]
+
+    def request(self, element: Mapping[str, Any]) -> Request:
+        """The request of one element."""
+        inputs = {name: element[name] for name in ("phrase", "text") if name in element}
+        if "classes" in element:
+            inputs["classes"] = tuple(element["classes"])
+        return Request(self.task, element["images"], settings=settings_of(element), **inputs)
+
+
+class CaptionBlock(FlorenceBlock):
+    """One sentence, a few sentences or a paragraph about every image."""
+
+    class Manifest(FlorenceManifest):
+        """The fields of a caption step."""
+
+        type: Literal["florence/caption@v1"]
+        granularity: Value[Literal["normal", "detailed", "very_detailed"]] = Field("normal", description="how much to say")
+
+    outputs = {"caption": Output(STRING, LANGUAGE_MODEL_OUTPUT)}
+
+    def request(self, element: Mapping[str, Any]) -> Request:
+        """The request of one element: its task follows from the granularity."""
+        return Request(TASKS[CAPTION_TASKS[element["granularity"]]], element["images"], settings=settings_of(element))
+
+
+class RegionBlock(FlorenceBlock):
+    """A block that asks Florence-2 one task about every region of every image; no regions give an empty answer."""
+
+    def run(self, **fields: Any) -> list[Any]:
+        """Ask about all regions of all elements at once."""
+        prepared: list[Any] = []
+        for element in elements_of(fields):
+            try:
+                prepared.append((element, *region_requests(self.task, element)))
+            except ValueError as error:
+                prepared.append(error)
+        asked = [(item[0]["model_id"], request) for item in prepared if isinstance(item, tuple) for request in item[2]]
+        answers = iter(ask(asked))
+        values: list[Any] = []
+        for item in prepared:
+            if isinstance(item, Exception):
+                values.append(item)
+                continue
+            element, regions, requests = item
+            given = [next(answers) for _ in requests]
+            failed = next((answer for answer in given if isinstance(answer, Exception)), None)
+            values.append(failed or region_value(self.task, regions, given, element["images"]))
+        return values
+
+
+def _block(task: Task) -> type[FlorenceBlock]:
+    """The block class of a row of the task table."""
+    base = RegionBlock if task.needs is Needs.REGION else FlorenceBlock
+    title = "".join(part.capitalize() for part in task.name.split("_"))
+    manifest: type[BlockManifest] = create_model(
+        f"{title}Manifest",
+        __base__=FlorenceManifest,
+        __doc__=f"The fields of a {task.name} step.",
+        type=(Literal[f"florence/{task.name}@v1"], ...),
+        **_FIELDS[task.needs],
+    )
+    if task.grammar is Grammar.TEXT:
+        outputs: Mapping[str, Output] = {_TEXT_OUTPUTS[task.name]: Output(STRING, LANGUAGE_MODEL_OUTPUT)}
+    else:
+        outputs = _OUTPUTS[task.grammar]
+    doc = f"{task.summary}\n\nFlorence-2's {task.token or 'free prompt'}."
+    return type(f"{title}Block", (base,), {"__doc__": doc, "__module__": __name__, "task": task, "Manifest": manifest,
+                                           "outputs": outputs})  # fmt: skip
+
+
+BLOCKS: tuple[type[FlorenceBlock], ...] = (
+    CaptionBlock,
+    *(_block(task) for task in TASKS.values() if task.name not in CAPTION_TASKS.values()),
+)
+"""Every typed Florence block."""

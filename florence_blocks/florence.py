@@ -1,0 +1,256 @@
+"""`Florence2`: the Python API, with the method names of the field, so that changing one import is enough.
+
+    from florence_blocks import Florence2
+
+    model = Florence2.from_pretrained("florence-2-base")
+    model.caption_image(image)                      # "A dog on a sofa."
+    model.detect_objects([one, two])                # [sv.Detections, sv.Detections]
+    model.caption_image_region(image, xyxy=boxes)   # one text per box
+
+Every method takes one image or a list, and gives one result or a list. Coordinates are floats in pixels of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import supervision as sv
+import torch
+
+from florence_blocks.answers import Answer
+from florence_blocks.detections import to_detections
+from florence_blocks.locations import Box
+from florence_blocks.requests import Request, Settings
+from florence_blocks.runtime.model import FlorenceModel, shared_model
+from florence_blocks.tasks import TASKS
+from workflow_engine.data import Image
+
+R = TypeVar("R")
+ColourFormat = Literal["bgr", "rgb"]
+
+CAPTION_TASKS = {"normal": "caption", "detailed": "detailed_caption", "very_detailed": "more_detailed_caption"}
+DETECTION_TASKS = {"classes": "object_detection", "rois": "region_proposal", "captions": "dense_region_caption"}
+
+
+class Florence2:
+    """A Florence-2 model for Python programs; instances of one checkpoint, device and precision share their weights.
+
+    All methods take:
+        images: one image or a list: numpy `[h, w, 3]`, `[h, w]` or `[h, w, 4]` (uint8), torch `[3, h, w]` (uint8, or float in
+            0..1), PIL, or a path.
+        max_new_tokens, num_beams, do_sample, no_repeat_ngram_size: settings of the generation; the checkpoint's own where
+            they are None.
+        input_color_format: the order of the channels of arrays and tensors; "bgr" for numpy and "rgb" for torch when None.
+
+    and raise `ValueError` for images, boxes and phrases that do not fit.
+    """
+
+    def __init__(self, model: FlorenceModel) -> None:
+        self.model = model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_name_or_path: str | Path = "florence-2-demo",
+        *,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        revision: str | None = None,
+    ) -> Florence2:
+        """Load a model, or take the one this process has loaded already.
+
+        Args:
+            model_name_or_path: `florence-2-base`, `-large`, `-base-ft`, `-large-ft` (downloaded on first use), any hub id,
+                a local folder, a PEFT adapter folder, or `florence-2-demo`, the small embedded model.
+            device: by default CUDA where there is one, else the CPU.
+            dtype: by default float32, whose answers are exactly the reference's.
+            revision: the revision of a hub repository.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be loaded.
+        """
+        return cls(shared_model(str(model_name_or_path), device=device, dtype=dtype, revision=revision))
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer requests of any tasks in shared batches.
+
+        Raises:
+            ValueError: the first request that is wrong in itself.
+        """
+        answers = []
+        for answer in self.model.answer(requests):
+            if isinstance(answer, Exception):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    # ------------------------------------------------------------------ whole images
+
+    def caption_image(
+        self, images: Any, granularity: Literal["normal", "detailed", "very_detailed"] = "normal", **settings: Any
+    ) -> Any:
+        """Describe images; returns a text, or a list of texts."""
+        task = _choice(CAPTION_TASKS, "granularity", granularity)
+        return self._ask(images, task, lambda answer, image: answer.text, settings)
+
+    def detect_objects(
+        self,
+        images: Any,
+        labels_mode: Literal["classes", "rois", "captions"] = "classes",
+        classes: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Detect objects; returns `sv.Detections`, or a list of them.
+
+        Args:
+            images: one image or a list.
+            labels_mode: what the boxes are named: `classes` (categories), `rois` (no names), `captions` (descriptions).
+            classes: the only names to look for (open vocabulary); `labels_mode` must then be `classes`.
+            **settings: see the class.
+        """
+        task = _choice(DETECTION_TASKS, "labels_mode", labels_mode)
+        if classes is None:
+            return self._ask(images, task, _detections, settings)
+        if labels_mode != "classes":
+            raise ValueError(f'classes fit labels_mode="classes", not {labels_mode!r}')
+        return self._ask(images, "open_vocabulary_detection", _detections, settings, classes=tuple(classes))
+
+    def ocr_image(self, images: Any, **settings: Any) -> Any:
+        """Read the text of images; returns a text, or a list of texts."""
+        return self._ask(images, "ocr", lambda answer, image: answer.text, settings)
+
+    def parse_document(self, images: Any, **settings: Any) -> Any:
+        """Read texts with their places; `sv.Detections` with `data["quads"]` `[n, 4, 2]` and `data["text"]`, or a list."""
+        return self._ask(images, "ocr_with_regions", _detections, settings)
+
+    def ground_phrase(self, images: Any, phrase: str, **settings: Any) -> Any:
+        """Find what a phrase, or every phrase of a caption, names; returns `sv.Detections`, or a list."""
+        return self._ask(images, "phrase_grounding", _detections, settings, phrase=phrase)
+
+    def segment_phrase(self, images: Any, phrase: str, **settings: Any) -> Any:
+        """Outline what a phrase names; returns `sv.Detections` with masks and `data["polygons"]`, or a list."""
+        return self._ask(images, "phrase_segmentation", _detections, settings, phrase=phrase)
+
+    def prompt(self, images: Any, text: str, **settings: Any) -> Any:
+        """Send any prompt as it is (for fine-tuned models); returns the raw text of the answer, or a list."""
+        return self._ask(images, "prompt", lambda answer, image: answer.text, settings, text=text)
+
+    # ------------------------------------------------------------------ regions
+
+    def segment_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
+        """Outline the object in each region; `sv.Detections` per region, in the form of `xyxy` (see `classify_image_region`)."""
+        return self._ask_regions(images, xyxy, "region_segmentation", _detections, settings)
+
+    def classify_image_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
+        """Name the category of each region.
+
+        Args:
+            images: one image or a list.
+            xyxy: for one image a box `[4]` (returns one result) or boxes `[k, 4]` or `sv.Detections` (returns a list of k).
+                For a list of images a list with one of these per image (returns a list with one of those per image); one box
+                for all images fits too.
+            **settings: see the class.
+        """
+        return self._ask_regions(images, xyxy, "region_classification", _text, settings)
+
+    def caption_image_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
+        """Describe each region; texts, in the form of `xyxy` (see `classify_image_region`)."""
+        return self._ask_regions(images, xyxy, "region_caption", _text, settings)
+
+    def ocr_image_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
+        """Read the text of each region; texts, in the form of `xyxy` (see `classify_image_region`)."""
+        return self._ask_regions(images, xyxy, "region_ocr", _text, settings)
+
+    # ------------------------------------------------------------------ asking
+
+    def _ask(self, images: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any], **inputs: Any) -> Any:
+        loaded, many = _images(images, settings)
+        chosen = Settings(**settings)
+        answers = self.answer([Request(TASKS[task], image, settings=chosen, **inputs) for image in loaded])
+        results = [give(answer, image) for answer, image in zip(answers, loaded, strict=True)]
+        return results if many else results[0]
+
+    def _ask_regions(
+        self, images: Any, xyxy: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any]
+    ) -> Any:
+        loaded, many = _images(images, settings)
+        per_image = [_boxes(item) for item in _regions_of_images(xyxy, len(loaded))] if many else [_boxes(xyxy)]
+        chosen = Settings(**settings)
+        asked = [(image, box) for image, (boxes, _) in zip(loaded, per_image, strict=True) for box in boxes]
+        answers = iter(self.answer([Request(TASKS[task], image, region=box, settings=chosen) for image, box in asked]))
+        results: list[Any] = []
+        for image, (boxes, several) in zip(loaded, per_image, strict=True):
+            given = [give(next(answers), image) for _ in boxes]
+            results.append(given if several else given[0])
+        return results if many else results[0]
+
+
+def _choice(options: dict[str, str], name: str, value: str) -> str:
+    if value not in options:
+        raise ValueError(f"{name}={value!r}; {' or '.join(options)} would fit")
+    return options[value]
+
+
+def _text(answer: Answer, image: Image) -> str:
+    return answer.text
+
+
+def _detections(answer: Answer, image: Image) -> sv.Detections:
+    return to_detections(answer, image.size)
+
+
+# ------------------------------------------------------------------ what callers have
+
+
+def _images(images: Any, settings: dict[str, Any]) -> tuple[list[Image], bool]:
+    """The images of a call, and whether there were several; takes the channel order out of the settings."""
+    order = settings.pop("input_color_format", None)
+    if order not in (None, "bgr", "rgb"):
+        raise ValueError(f'input_color_format={order!r}; "bgr" or "rgb" would fit')
+    many = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
+    return [_image(image, order) for image in (images if many else [images])], many
+
+
+def _image(value: Any, order: ColourFormat | None) -> Image:
+    if isinstance(value, torch.Tensor):
+        array = _tensor_pixels(value)
+        return Image.load(array if order == "bgr" else np.ascontiguousarray(array[:, :, ::-1]))
+    if order == "rgb" and isinstance(value, np.ndarray) and value.ndim == 3:
+        value = np.ascontiguousarray(value[:, :, [2, 1, 0, *range(3, value.shape[2])]])
+    return Image.load(value)
+
+
+def _tensor_pixels(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A tensor `[3, h, w]` as uint8 `[h, w, 3]`, its channels as they are."""
+    if tensor.ndim != 3 or tensor.shape[0] != 3:
+        raise ValueError(f"a tensor {list(tensor.shape)} is not an image; [3, height, width] would fit")
+    moved = tensor.detach().cpu().permute(1, 2, 0)
+    if moved.is_floating_point():
+        if moved.numel() and (float(moved.min()) < 0 or float(moved.max()) > 1):
+            raise ValueError("a float tensor holds values within 0 and 1; uint8 holds 0 to 255")
+        moved = (moved * 255).round()
+    return np.ascontiguousarray(moved.to(torch.uint8).numpy())
+
+
+def _regions_of_images(xyxy: Any, count: int) -> list[Any]:
+    """One entry per image: a list of that length, or one box for all."""
+    if not isinstance(xyxy, sv.Detections) and all(np.isscalar(item) for item in xyxy) and len(xyxy) == 4:
+        return [xyxy] * count
+    if isinstance(xyxy, sv.Detections) or len(xyxy) != count:
+        have = 1 if isinstance(xyxy, sv.Detections) else len(xyxy)
+        raise ValueError(f"xyxy has {have} entries for {count} images; one per image would fit")
+    return list(xyxy)
+
+
+def _boxes(xyxy: Any) -> tuple[list[Box], bool]:
+    """The boxes of one image, and whether there were several."""
+    given = xyxy.xyxy if isinstance(xyxy, sv.Detections) else np.asarray(xyxy, dtype=float)
+    if given.size == 0:
+        return [], True
+    if given.ndim not in (1, 2) or given.shape[-1] != 4:
+        raise ValueError(f"xyxy of shape {list(given.shape)}; [4] or [k, 4] would fit")
+    rows = given.reshape(-1, 4).tolist()
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in rows], given.ndim == 2

@@ -1,0 +1,66 @@
+"""What the model is asked: one task about one image, with the settings of the generation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from florence_blocks.locations import Box
+from florence_blocks.prompts import build_prompt
+from florence_blocks.tasks import Task
+from workflow_engine.data import Image
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an answer is generated; None leaves a setting to the checkpoint's own generation config.
+
+    Attributes:
+        max_new_tokens: the longest answer in tokens.
+        num_beams: hypotheses kept side by side; 1 is greedy.
+        do_sample: whether tokens are drawn by lot.
+        no_repeat_ngram_size: length of the token sequences that may not come twice; 0 allows all. The published
+            checkpoints use 3, which damages answers that repeat themselves rightly (JSON, tables).
+    """
+
+    max_new_tokens: int | None = None
+    num_beams: int | None = None
+    do_sample: bool | None = None
+    no_repeat_ngram_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("no_repeat_ngram_size", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise ValueError(f"`{name}` is a whole number of at least {least}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to the model.
+
+    Attributes:
+        task: a row of the task table.
+        image: the image it is about.
+        phrase: the phrase, for tasks that need one.
+        classes: the classes, for open-vocabulary detection.
+        region: a box (x1, y1, x2, y2) in pixels of the image, for region tasks.
+        text: the prompt, for the free prompt.
+    """
+
+    task: Task
+    image: Image
+    phrase: str | None = None
+    classes: tuple[str, ...] | None = None
+    region: Box | None = None
+    text: str | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def prompt(self) -> str:
+        """The sentence the model is asked.
+
+        Raises:
+            PromptError: the task lacks something it needs.
+        """
+        return build_prompt(self.task, phrase=self.phrase, classes=self.classes, region=self.region, text=self.text,
+                            size=self.image.size)  # fmt: skip

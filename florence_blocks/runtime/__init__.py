@@ -1,0 +1,1 @@
+"""The model at work: all that imports torch. Checkpoints, preprocessing, decoding and the shared instances."""

@@ -1,0 +1,150 @@
+"""Finding and loading a checkpoint: short names, hub ids, local folders, adapters and the embedded model.
+
+Only transformers' native Florence-2 classes and only safetensors: no code and no pickle of a checkpoint is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from transformers import AutoTokenizer, Florence2ForConditionalGeneration
+from transformers.utils import cached_file, logging
+
+from florence_blocks.demo import CHECKPOINT as DEMO_CHECKPOINT
+from florence_blocks.runtime.preprocess import Preprocessor
+
+SHORT_NAMES: Final = {
+    "florence-2-base": "florence-community/Florence-2-base",
+    "florence-2-large": "florence-community/Florence-2-large",
+    "florence-2-base-ft": "florence-community/Florence-2-base-ft",
+    "florence-2-large-ft": "florence-community/Florence-2-large-ft",
+}
+"""Short names of the published checkpoints, in transformers' native format."""
+
+DEMO: Final = "florence-2-demo"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be found or is not a Florence-2; the message says what was looked for and what would fit."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+        source: the folder or hub id it was loaded from.
+        model: the native model, in evaluation mode on its device.
+        tokenizer: its tokenizer.
+        preprocessor: turns images into its pixel values.
+        image_tokens: how many features an image has in front of the prompt.
+    """
+
+    source: str
+    model: Florence2ForConditionalGeneration
+    tokenizer: Any
+    preprocessor: Preprocessor
+    image_tokens: int
+
+
+def resolve(model_id: str) -> str:
+    """The folder or hub id that a model id stands for; one spelling for one checkpoint.
+
+    Raises:
+        CheckpointError: it looks like a folder and is none.
+    """
+    if model_id == DEMO:
+        return str(DEMO_CHECKPOINT)
+    if model_id in SHORT_NAMES:
+        return SHORT_NAMES[model_id]
+    path = Path(model_id).expanduser()
+    if path.is_dir():
+        return str(path.resolve())
+    if path.is_absolute() or model_id.startswith((".", "~")) or model_id.count("/") != 1:
+        known = ", ".join([DEMO, *SHORT_NAMES])
+        raise CheckpointError(f"`{model_id}` is no folder; a folder, a hub id (`owner/name`) or one of {known} would fit")
+    return model_id
+
+
+def load(source: str, *, device: torch.device, dtype: torch.dtype, revision: str | None = None) -> Checkpoint:
+    """Load a resolved checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not a Florence-2 in transformers' native format with safetensors.
+    """
+    adapter = Path(source) / "adapter_config.json"
+    if adapter.is_file():
+        return _load_adapter(Path(source), adapter, device, dtype)
+    _check_folder(Path(source))
+    logging.disable_progress_bar()
+    try:
+        model = Florence2ForConditionalGeneration.from_pretrained(
+            source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+        processor = _processor_config(source, revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"`{source}` cannot be loaded: {_first_line(error)}") from error
+    if not isinstance(model, Florence2ForConditionalGeneration):
+        raise CheckpointError(f"`{source}` is a {type(model).__name__}, not a Florence-2")
+    images = processor.get("image_processor", processor)
+    return Checkpoint(
+        source=source,
+        model=model.to(device).eval(),
+        tokenizer=tokenizer,
+        preprocessor=Preprocessor.from_config(images),
+        image_tokens=int(images["image_seq_length"]),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def _check_folder(folder: Path) -> None:
+    """Say what is wrong with a local folder before transformers does in its own words."""
+    if not folder.is_dir():
+        return
+    config = folder / "config.json"
+    if not config.is_file():
+        raise CheckpointError(f"`{folder}` holds no config.json; a checkpoint saved with `save_pretrained` would fit")
+    try:
+        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        raise CheckpointError(f"`{config}` is not a JSON object") from None
+    if kind != "florence2":
+        raise CheckpointError(f"`{folder}` is a checkpoint of type {kind!r}, not `florence2`")
+    if not list(folder.glob("*.safetensors")):
+        raise CheckpointError(f"`{folder}` holds no safetensors; pickled weights are not loaded")
+
+
+def _processor_config(source: str, revision: str | None) -> dict[str, Any]:
+    """The processor's settings as plain JSON; the reference's image class is not used."""
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        path = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+        if path is not None:
+            config: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+            if "image_seq_length" in config.get("image_processor", config):
+                return config
+    raise ValueError("it has no processor_config.json or preprocessor_config.json with an image_seq_length")
+
+
+def _load_adapter(folder: Path, config: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """Load a PEFT adapter: its base model, with the adapter merged into the weights."""
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise CheckpointError(f"`{folder}` is an adapter; `pip install florence-blocks[peft]` loads adapters") from None
+    base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise CheckpointError(f"`{config}` does not name its base model")
+    checkpoint = load(resolve(base), device=device, dtype=dtype)
+    try:
+        merged = PeftModel.from_pretrained(checkpoint.model, str(folder)).merge_and_unload()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"the adapter `{folder}` does not fit `{base}`: {_first_line(error)}") from error
+    return Checkpoint(str(folder), merged.eval(), checkpoint.tokenizer, checkpoint.preprocessor, checkpoint.image_tokens)
