@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError
 
 from workflow_engine.block import Block, BlockManifest, Reference, Target
 from workflow_engine.errors import Problem, did_you_mean, listing
@@ -94,7 +94,7 @@ def _validate(
     raw: dict[str, Any], place: str, block: type[Block], problems: list[Problem], warnings: list[Problem]
 ) -> BlockManifest | None:
     """The manifest of a step; fields the block does not know are problems, or warnings in another runtime's step."""
-    known = {alias for name, info in block.Manifest.model_fields.items() for alias in (name, info.alias) if alias}
+    known = {spelling for name in block.Manifest.model_fields for spelling in spellings(block.Manifest, name)}
     if str(raw.get("type")).startswith(_FOREIGN_PREFIX):
         for key in raw.keys() - known:
             warnings.append(Problem(f"{place}.{key}", "unknown field, ignored", did_you_mean(key, known)))
@@ -110,10 +110,10 @@ def _draft(
     index: int, block: type[Block], manifest: BlockManifest, raw: Mapping[str, Any], problems: list[Problem]
 ) -> Draft:
     draft = Draft(index, manifest.name, block, manifest)
-    for name, info in type(manifest).model_fields.items():
+    for name in type(manifest).model_fields:
         if name in ("type", "name"):
             continue
-        written = info.alias if info.alias in raw else name
+        written = next((spelling for spelling in spellings(type(manifest), name) if spelling in raw), name)
         for key, value in _items(getattr(manifest, name)):
             place = f"{draft.place}.{written}" + _suffix(key)
             if isinstance(value, Reference):
@@ -123,6 +123,13 @@ def _draft(
             else:
                 problems += [Problem(deep, _TOO_DEEP.format(found)) for deep, found in _selectors_in(value, place)]
     return draft
+
+
+def spellings(manifest: type[BlockManifest], field: str) -> list[str]:
+    """Every name that a field may have in the JSON."""
+    alias = manifest.model_fields[field].validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias] if alias else []
+    return list(dict.fromkeys([field, *(str(choice) for choice in choices)]))
 
 
 _TOO_DEEP = (

@@ -1,0 +1,1 @@
+"""Companion blocks for any detector's output: crop, filter, count, format, draw. They know nothing of Florence."""

@@ -1,0 +1,147 @@
+"""Crops: parts of images as images of their own, which know where they came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from florence_blocks.vision.fields import Positive, Share, either
+from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
+from workflow_engine.data import Image
+from workflow_engine.detections import ORIGIN
+from workflow_engine.kinds import DETECTIONS, IMAGE
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import supervision as sv
+else:
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+
+class DynamicCrop(Block):
+    """Cut every detected box out of its image: one crop per box, one dimension deeper.
+
+    Beside each crop comes its own detection, in coordinates of the crop. A box that lies outside the image gives no crop.
+    With `mask_opacity`, what is outside the mask of a segmentation fades into `background_color`.
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of a crop step."""
+
+        type: Literal["vision/dynamic_crop@v1", "roboflow_core/dynamic_crop@v1", "DynamicCrop", "Crop"]
+        images: ImageReference = either("images", "image")
+        predictions: DetectionsReference = either("predictions", "detections")
+        padding: Value[Annotated[int, Field(ge=0)]] = Field(0, description="pixels added on every side")
+        mask_opacity: Value[Share] = Field(0.0, description="how much of what is outside the mask is covered")
+        background_color: Value[str | tuple[int, int, int]] = Field(
+            (0, 0, 0), description='the cover: (blue, green, red), "#rrggbb" or a name'
+        )
+
+    outputs = {"crops": Output(IMAGE), "predictions": Output(*DETECTIONS)}
+    dimension = 1
+
+    def run(
+        self, images: Image, predictions: sv.Detections, padding: int, mask_opacity: float, background_color: Any
+    ) -> list[dict[str, Any]]:
+        """The crops of one image."""
+        width, height = images.size
+        rounded = np.rint(predictions.xyxy).astype(int).tolist()
+        crops = []
+        for index, (x1, y1, x2, y2) in enumerate(rounded):
+            box = (max(0, x1 - padding), max(0, y1 - padding), min(width, x2 + padding), min(height, y2 + padding))
+            if box[0] >= box[2] or box[1] >= box[3]:
+                continue
+            crop = images.crop(*box)
+            if mask_opacity and predictions.mask is not None:
+                crop = _faded(crop, predictions.mask[index], box, mask_opacity, background_color)
+            crops.append({"crops": crop, "predictions": _shifted(predictions, index, box, crop)})
+        return crops
+
+
+def _shifted(found: sv.Detections, index: int, box: tuple[int, int, int, int], crop: Image) -> sv.Detections:
+    """One detection in the coordinates of its crop."""
+    one, offset = slice(index, index + 1), np.array([box[0], box[1]])
+    data = {key: value[one] for key, value in found.data.items()}
+    if "quads" in data:
+        data["quads"] = data["quads"] - offset
+    if "polygons" in data:
+        moved = np.empty(1, dtype=object)
+        moved[0] = [outline - offset for outline in data["polygons"][0]]
+        data["polygons"] = moved
+    return sv.Detections(
+        xyxy=found.xyxy[one] - np.array([*offset, *offset]),
+        mask=None if found.mask is None else np.asarray(found.mask[one])[:, box[1] : box[3], box[0] : box[2]],
+        confidence=None if found.confidence is None else found.confidence[one],
+        class_id=None if found.class_id is None else found.class_id[one],
+        tracker_id=None if found.tracker_id is None else found.tracker_id[one],
+        data=data,
+        metadata={**found.metadata, ORIGIN: crop.origin},
+    )
+
+
+def _faded(crop: Image, mask: Any, box: tuple[int, int, int, int], opacity: float, colour: Any) -> Image:
+    """A crop with everything outside the mask covered."""
+    outside = ~np.asarray(mask)[box[1] : box[3], box[0] : box[2]]
+    pixels = crop.bgr.copy()
+    cover = pixels[outside] * (1 - opacity) + np.array(_bgr(colour)) * opacity
+    pixels[outside] = cover.astype(np.uint8)
+    return crop.derive(pixels)
+
+
+def _bgr(colour: Any) -> tuple[int, int, int]:
+    if not isinstance(colour, str):
+        blue, green, red = colour
+        return blue, green, red
+    named = sv.Color.from_hex(colour) if colour.startswith("#") else getattr(sv.Color, colour.upper(), None)
+    if named is None:
+        raise ValueError(f'background_color={colour!r}; "#rrggbb", (blue, green, red) or a name such as "white" would fit')
+    return named.b, named.g, named.r
+
+
+class AbsoluteStaticCrop(Block):
+    """Cut the same part, in pixels, out of every image."""
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/absolute_static_crop@v1", "roboflow_core/absolute_static_crop@v1", "AbsoluteStaticCrop"]
+        images: ImageReference = either("images", "image")
+        x_center: Value[Positive]
+        y_center: Value[Positive]
+        width: Value[Positive]
+        height: Value[Positive]
+
+    outputs = {"crops": Output(IMAGE)}
+
+    def run(self, images: Image, x_center: int, y_center: int, width: int, height: int) -> Image:
+        """The part of one image; fails where nothing of it lies inside."""
+        return _around(images, x_center, y_center, width, height)
+
+
+class RelativeStaticCrop(Block):
+    """Cut the same part, in shares of width and height, out of every image."""
+
+    class Manifest(BlockManifest):
+        """The fields of the step; one type name is misspelt the way the field spells it."""
+
+        type: Literal["vision/relative_static_crop@v1", "roboflow_core/relative_statoic_crop@v1", "RelativeStaticCrop"]
+        images: ImageReference = either("images", "image")
+        x_center: Value[Share]
+        y_center: Value[Share]
+        width: Value[Share]
+        height: Value[Share]
+
+    outputs = {"crops": Output(IMAGE)}
+
+    def run(self, images: Image, x_center: float, y_center: float, width: float, height: float) -> Image:
+        """The part of one image."""
+        wide, high = images.size
+        return _around(images, round(wide * x_center), round(high * y_center), round(wide * width), round(high * height))
+
+
+def _around(image: Image, x: int, y: int, width: int, height: int) -> Image:
+    left, top = round(x - width / 2), round(y - height / 2)
+    return image.crop(left, top, left + width, top + height)

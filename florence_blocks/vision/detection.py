@@ -1,0 +1,119 @@
+"""One detection out of many, and what can be asked of it; shared by the query language and the one-line expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from florence_blocks.vision.query import QueryError
+from workflow_engine.detections import is_detections
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import supervision as sv
+else:
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One row of detections, without a copy."""
+
+    found: sv.Detections
+    index: int
+
+    def edge(self, place: int) -> float:
+        """x1, y1, x2 or y2."""
+        return float(self.found.xyxy[self.index, place])
+
+
+def rows(found: sv.Detections) -> list[Detection]:
+    """Every detection on its own."""
+    return [Detection(found, index) for index in range(len(found))]
+
+
+def select(found: sv.Detections, kept: list[int]) -> sv.Detections:
+    """Some of the detections, in the given order, by index; works for no detections too."""
+    places = np.array(kept, dtype=int)
+
+    def part(value: Any) -> Any:
+        return None if value is None else value[places]
+
+    return sv.Detections(
+        xyxy=found.xyxy[places], mask=part(found.mask), confidence=part(found.confidence), class_id=part(found.class_id),
+        tracker_id=part(found.tracker_id), data={key: _items(value, places) for key, value in found.data.items()},
+        metadata=dict(found.metadata),
+    )  # fmt: skip
+
+
+def _items(value: Any, places: Any) -> Any:
+    return [value[place] for place in places] if isinstance(value, list) else value[places]
+
+
+def _confidence(one: Detection) -> float:
+    if one.found.confidence is None:
+        raise QueryError("these detections carry no confidence; no condition on it can be decided")
+    return float(one.found.confidence[one.index])
+
+
+def _class_name(one: Detection) -> str:
+    names = one.found.data.get("class_name")
+    if names is None:
+        raise QueryError("these detections carry no class names")
+    return str(names[one.index])
+
+
+def _optional(values: Any, index: int) -> int | None:
+    return None if values is None else int(values[index])
+
+
+def _area(one: Detection) -> float:
+    return (one.edge(2) - one.edge(0)) * (one.edge(3) - one.edge(1))
+
+
+PROPERTIES: Final[Mapping[str, Callable[[Detection], Any]]] = {
+    "class_name": _class_name,
+    "confidence": _confidence,
+    "class_id": lambda one: _optional(one.found.class_id, one.index),
+    "tracker_id": lambda one: _optional(one.found.tracker_id, one.index),
+    "x_min": lambda one: one.edge(0),
+    "y_min": lambda one: one.edge(1),
+    "x_max": lambda one: one.edge(2),
+    "y_max": lambda one: one.edge(3),
+    "size": _area,
+    "area": _area,
+    "width": lambda one: one.edge(2) - one.edge(0),
+    "height": lambda one: one.edge(3) - one.edge(1),
+    "center_x": lambda one: (one.edge(0) + one.edge(2)) / 2,
+    "center_y": lambda one: (one.edge(1) + one.edge(3)) / 2,
+    "center": lambda one: ((one.edge(0) + one.edge(2)) / 2, (one.edge(1) + one.edge(3)) / 2),
+    "top_left": lambda one: (one.edge(0), one.edge(1)),
+    "top_right": lambda one: (one.edge(2), one.edge(1)),
+    "bottom_left": lambda one: (one.edge(0), one.edge(3)),
+    "bottom_right": lambda one: (one.edge(2), one.edge(3)),
+}
+"""What can be asked of every detection; anything in `Detections.data` can be asked for too."""
+
+
+def read_property(one: Detection, name: str) -> Any:
+    """A property of a detection.
+
+    Raises:
+        QueryError: the detections do not have it.
+    """
+    if name in PROPERTIES:
+        return PROPERTIES[name](one)
+    if name in one.found.data:
+        value = one.found.data[name][one.index]
+        return value.item() if isinstance(value, np.generic) else value
+    raise QueryError(f"these detections have no `{name}`; they have {', '.join([*PROPERTIES, *map(str, one.found.data)])}")
+
+
+def need_detections(value: Any, what: str) -> sv.Detections:
+    """Detections, or a clear error."""
+    if not is_detections(value):
+        raise QueryError(f"{what} needs detections, not a {type(value).__name__}")
+    return value  # type: ignore[no-any-return]

@@ -1,0 +1,166 @@
+"""Values into values: templates, properties, expressions, defaults, and inner elements as a list."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field
+
+from florence_blocks.vision.operations import Chain, Condition
+from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Value
+from workflow_engine.errors import listing
+from workflow_engine.kinds import ANY, LIST_OF_VALUES, STRING
+
+_PLACEHOLDER = re.compile(r"\{\s*([A-Za-z0-9_-]+)\s*\}")
+
+
+def _operated(data: dict[str, Any], operations: dict[str, Chain]) -> dict[str, Any]:
+    """The values after the operations given for them."""
+    unknown = operations.keys() - data.keys()
+    if unknown:
+        raise ValueError(f"operations for {listing(sorted(unknown))}, which are no values; given: {listing(data)}")
+    return {name: operations[name](value) if name in operations else value for name, value in data.items()}
+
+
+class StringTemplate(Block):
+    """Fill values into a text: `"{count} stars on {name}"`."""
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/string_template@v1", "roboflow_core/string_template@v1"]
+        template: Value[str] = Field(description="a text with {placeholders}")
+        data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(default_factory=dict, description="values by name")
+        data_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
+
+    outputs = {"output": Output(STRING)}
+    light = True
+
+    def run(self, template: str, data: dict[str, Any], data_operations: dict[str, Chain]) -> str:
+        """The text of one element; a placeholder without a value fails it."""
+        values = _operated(data, data_operations) if data_operations else data
+
+        def fill(match: re.Match[str]) -> str:
+            if match[1] not in values:
+                raise ValueError(f"the template asks for `{match[1]}`; given: {listing(values)}")
+            return str(values[match[1]])
+
+        return _PLACEHOLDER.sub(fill, template)
+
+
+class PropertyDefinition(Block):
+    """Operations of the query language on a value: the number of detections, their classes, the width of an image."""
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/property_definition@v1", "roboflow_core/property_definition@v1", "PropertyDefinition",
+                      "PropertyExtraction"]  # fmt: skip
+        data: AnyReference
+        operations: Chain
+
+    outputs = {"output": Output()}
+    light = True
+
+    def run(self, data: Any, operations: Chain) -> Any:
+        """The value of one element after the operations."""
+        return operations(data)
+
+
+class _StaticResult(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["StaticCaseResult"]
+    value: Any
+
+
+class _DynamicResult(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["DynamicCaseResult"]
+    parameter_name: str
+    operations: Chain | None = None
+
+
+_Result = Annotated[_StaticResult | _DynamicResult, Discriminator("type")]
+
+
+class _Case(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["CaseDefinition"]
+    condition: Condition
+    result: _Result
+
+
+class _Cases(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["CasesDefinition"]
+    cases: list[_Case]
+    default: _Result
+
+
+class Expression(Block):
+    """The result of the first case whose condition holds, or the default."""
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/expression@v1", "roboflow_core/expression@v1", "Expression"]
+        data: dict[str, AnyReference] = Field(description="values by name")
+        data_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
+        switch: _Cases
+
+    outputs = {"output": Output()}
+    light = True
+
+    def run(self, data: dict[str, Any], data_operations: dict[str, Chain], switch: _Cases) -> Any:
+        """The result for one element."""
+        values = _operated(data, data_operations)
+        result = next((case.result for case in switch.cases if case.condition(values)), switch.default)
+        if isinstance(result, _StaticResult):
+            return result.value
+        if result.parameter_name not in values:
+            raise ValueError(f"the result asks for `{result.parameter_name}`; given: {listing(values)}")
+        value = values[result.parameter_name]
+        return result.operations(value) if result.operations else value
+
+
+class FirstNonEmptyOrDefault(Block):
+    """The first value that is there: of several branches, the one that ran."""
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/first_non_empty_or_default@v1", "roboflow_core/first_non_empty_or_default@v1",
+                      "FirstNonEmptyOrDefault"]  # fmt: skip
+        data: list[AnyReference] = Field(min_length=1, description="values, the wanted one first")
+        default: Any = Field(None, description="the value when none is there")
+
+    outputs = {"output": Output()}
+    accepts_missing = True
+    light = True
+
+    def run(self, data: list[Any], default: Any) -> Any:
+        """The value of one element."""
+        return next((value for value in data if value is not None), default)
+
+
+class DimensionCollapse(Block):
+    """The inner elements of every outer one as a list: the texts of all crops of an image. Nothing gives `[]`."""
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/dimension_collapse@v1", "roboflow_core/dimension_collapse@v1", "DimensionCollapse"]
+        data: AnyReference
+
+    outputs = {"output": Output(LIST_OF_VALUES)}
+    dimension = -1
+    light = True
+
+    def run(self, data: list[Any]) -> list[Any]:
+        """The list for one outer element."""
+        return data

@@ -1,0 +1,253 @@
+"""The operations of the query language, one function each: `(value, **fields) -> value`.
+
+Import `Chain` and `Condition` from here: then the operations they are made of are known.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from florence_blocks.vision.detection import Detection, need_detections, read_property, rows, select
+from florence_blocks.vision.query import DEFAULT_OPERAND, Chain, Condition, Parameters, QueryError, operation
+from workflow_engine.data import Image
+from workflow_engine.detections import serialise
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import supervision as sv
+else:
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+__all__ = ["Chain", "Condition", "QueryError"]
+
+# ------------------------------------------------------------------ texts and numbers
+
+
+@operation("StringToLowerCase")
+def _lower(value: str) -> str:
+    return value.lower()
+
+
+@operation("StringToUpperCase")
+def _upper(value: str) -> str:
+    return value.upper()
+
+
+@operation("ToString")
+def _to_string(value: Any) -> str:
+    return str(value)
+
+
+@operation("StringSubSequence", start=(int, 0), end=(int, -1))
+def _sub_sequence(value: str, start: int, end: int) -> str:
+    return value[start:end]
+
+
+@operation("StringMatches", regex=(str, ...))
+def _matches(value: str, regex: str) -> bool:
+    return re.match(regex, value) is not None
+
+
+@operation("ToNumber", cast_to=(Literal["int", "float"], ...))
+def _to_number(value: Any, cast_to: str) -> float:
+    return int(float(value)) if cast_to == "int" else float(value)
+
+
+@operation("NumberRound", decimal_digits=(int, ...))
+def _round(value: float, decimal_digits: int) -> float:
+    return round(value, decimal_digits)
+
+
+@operation("Multiply", other=(int | float, ...))
+def _multiply(value: Any, other: float) -> Any:
+    if not isinstance(value, (int, float)):
+        raise QueryError(f"Multiply needs a number, not a {type(value).__name__}")
+    return value * other
+
+
+@operation("Divide", other=(int | float, ...))
+def _divide(value: Any, other: float) -> Any:
+    return value / other
+
+
+@operation("ToBoolean")
+def _to_boolean(value: Any) -> bool:
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, (bool, int, float)):
+        return bool(value)
+    raise QueryError(f"ToBoolean cannot take {value!r}; true, false or a number would fit")
+
+
+@operation("LookupTable", lookup_table=(dict[Any, Any], ...))
+def _look_up(value: Any, lookup_table: Mapping[Any, Any]) -> Any:
+    if value not in lookup_table:
+        raise QueryError(f"LookupTable has no entry for {value!r}")
+    return lookup_table[value]
+
+
+@operation("ConvertDictionaryToJSON")
+def _to_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value)
+
+
+# ------------------------------------------------------------------ sequences
+
+
+@operation("SequenceLength")
+def _length(value: Any) -> int:
+    return len(value)
+
+
+@operation("SequenceMap", lookup_table=(dict[Any, Any], ...))
+def _map(value: Any, lookup_table: Mapping[Any, Any]) -> list[Any]:
+    return [_look_up(item, lookup_table) for item in value]
+
+
+@operation("SequenceApply", operations=(Chain, ...))
+def _apply(value: Any, operations: Chain, parameters: Parameters) -> list[Any]:
+    return [operations(item, parameters) for item in value]
+
+
+@operation("SequenceElementsCount")
+def _elements_count(value: Any) -> dict[Any, int]:
+    return dict(Counter(value))
+
+
+@operation("SequenceJoin", separator=(str, ", "))
+def _join(value: Any, separator: str) -> str:
+    return separator.join(str(item) for item in value)
+
+
+@operation("SequenceAggregate", mode=(Literal["first", "last", "most_common", "least_common"], ...))
+def _aggregate(value: Any, mode: str) -> Any:
+    if len(value) == 0:
+        return None
+    if mode in ("first", "last"):
+        return value[0 if mode == "first" else -1]
+    ranked = Counter(value).most_common()
+    return ranked[0 if mode == "most_common" else -1][0]
+
+
+@operation("NumericSequenceAggregate", function=(Literal["min", "max", "sum"], ...), neutral_value=(Any, None))
+def _aggregate_numbers(value: Any, function: str, neutral_value: Any) -> Any:
+    return {"min": min, "max": max, "sum": sum}[function](value) if len(value) else neutral_value
+
+
+# ------------------------------------------------------------------ images
+
+
+@operation("ExtractImageProperty", property_name=(Literal["size", "height", "width", "aspect_ratio"], ...))
+def _image_property(value: Any, property_name: str) -> float:
+    if not isinstance(value, Image):
+        raise QueryError(f"ExtractImageProperty needs an image, not a {type(value).__name__}")
+    width, height = value.size
+    return {"size": width * height, "height": height, "width": width, "aspect_ratio": width / height}[property_name]
+
+
+# ------------------------------------------------------------------ detections
+
+
+@operation("DetectionsPropertyExtract", property_name=(str, ...))
+def _properties(value: Any, property_name: str) -> list[Any]:
+    found = need_detections(value, "DetectionsPropertyExtract")
+    return [read_property(one, property_name) for one in rows(found)]
+
+
+@operation("ExtractDetectionProperty", property_name=(str, ...))
+def _property(value: Any, property_name: str) -> Any:
+    if not isinstance(value, Detection):
+        raise QueryError(f"ExtractDetectionProperty needs one detection, not a {type(value).__name__}")
+    return read_property(value, property_name)
+
+
+@operation("DetectionsToDictionary")
+def _to_dictionary(value: Any) -> dict[str, Any]:
+    return serialise(need_detections(value, "DetectionsToDictionary"))
+
+
+@operation("DetectionsFilter", filter_operation=(Condition, ...))
+def _filter(value: Any, filter_operation: Condition, parameters: Parameters) -> sv.Detections:
+    found = need_detections(value, "DetectionsFilter")
+    return select(found, [one.index for one in rows(found) if filter_operation({**parameters, DEFAULT_OPERAND: one})])
+
+
+_SELECTIONS = Literal["left_most", "right_most", "top_confidence", "first", "last"]
+
+
+@operation("DetectionsSelection", mode=(_SELECTIONS, ...))
+def _selection(value: Any, mode: str) -> sv.Detections:
+    found = need_detections(value, "DetectionsSelection")
+    if len(found) == 0 or mode in ("first", "last"):
+        return select(found, [0 if mode == "first" else len(found) - 1] if len(found) else [])
+    if mode == "top_confidence":
+        return select(found, [max(range(len(found)), key=lambda index: float(_need_confidence(found)[index]))])
+    centres = found.xyxy[:, 0] + found.xyxy[:, 2]
+    return select(found, [int(centres.argmin() if mode == "left_most" else centres.argmax())])
+
+
+def _need_confidence(found: sv.Detections) -> Any:
+    if found.confidence is None:
+        raise QueryError("these detections carry no confidence")
+    return found.confidence
+
+
+_SORTS = Literal["confidence", "x_min", "x_max", "y_min", "y_max", "size", "center_x", "center_y"]
+
+
+@operation("SortDetections", mode=(_SORTS, ...), ascending=(bool, True))
+def _sort(value: Any, mode: str, ascending: bool) -> sv.Detections:
+    found = need_detections(value, "SortDetections")
+    keys = [read_property(one, mode) for one in rows(found)]
+    return select(found, sorted(range(len(found)), key=keys.__getitem__, reverse=not ascending))
+
+
+def _moved(found: sv.Detections, by: Any) -> sv.Detections:
+    """Detections with other boxes."""
+    copy = select(found, list(range(len(found))))
+    copy.xyxy = copy.xyxy + by
+    return copy
+
+
+@operation("DetectionsOffset", offset_x=(int, ...), offset_y=(int, ...))
+def _offset(value: Any, offset_x: int, offset_y: int) -> sv.Detections:
+    x, y = offset_x / 2, offset_y / 2
+    return _moved(need_detections(value, "DetectionsOffset"), np.array([-x, -y, x, y]))
+
+
+@operation("DetectionsShift", shift_x=(int, ...), shift_y=(int, ...))
+def _shift(value: Any, shift_x: int, shift_y: int) -> sv.Detections:
+    return _moved(need_detections(value, "DetectionsShift"), np.array([shift_x, shift_y] * 2))
+
+
+@operation("DetectionsRename", class_map=(dict[str, str], ...), strict=(bool, True), new_classes_id_offset=(int, 1024))
+def _rename(value: Any, class_map: Mapping[str, str], strict: bool, new_classes_id_offset: int) -> sv.Detections:
+    found = need_detections(value, "DetectionsRename")
+    copy = select(found, list(range(len(found))))
+    names = [str(name) for name in copy.data.get("class_name", ())]
+    unknown = sorted(set(names) - class_map.keys())
+    if strict and unknown:
+        raise QueryError(f"DetectionsRename has no name for {', '.join(unknown)}; `strict` false keeps them")
+    renamed = [class_map.get(name, name) for name in names]
+    ids = {name: new_classes_id_offset + place for place, name in enumerate(dict.fromkeys(class_map.values()))}
+    old = copy.class_id if copy.class_id is not None else np.zeros(len(names), int)
+    copy.class_id = np.array([ids.get(name, int(before)) for name, before in zip(renamed, old, strict=True)], dtype=int)
+    copy.data["class_name"] = np.array(renamed, dtype=object)
+    return copy
+
+
+@operation("ClassificationPropertyExtract",
+           property_name=(Literal["top_class", "top_class_confidence", "all_classes", "all_confidences"], ...))  # fmt: skip
+def _classification(value: Mapping[str, Any], property_name: str) -> Any:
+    if property_name == "top_class":
+        return value["top"]
+    if property_name == "top_class_confidence":
+        return value["confidence"]
+    key = "class" if property_name == "all_classes" else "confidence"
+    return [row[key] for row in value["predictions"]]

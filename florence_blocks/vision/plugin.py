@@ -1,0 +1,29 @@
+"""The plugin that brings the companion blocks to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from florence_blocks.vision import crop, draw, filter, flow, formatting, transform
+from workflow_engine.block import Block
+from workflow_engine.hookspecs import hookimpl
+
+
+@hookimpl
+def workflow_engine_blocks() -> Iterable[type[Block]]:
+    """The companion blocks, family by family."""
+    return (
+        crop.DynamicCrop,
+        crop.AbsoluteStaticCrop,
+        crop.RelativeStaticCrop,
+        filter.DetectionsFilter,
+        flow.ContinueIf,
+        formatting.StringTemplate,
+        formatting.PropertyDefinition,
+        formatting.Expression,
+        formatting.FirstNonEmptyOrDefault,
+        formatting.DimensionCollapse,
+        transform.ConvertGrayscale,
+        transform.ImageBlur,
+        *draw.BLOCKS,
+    )
