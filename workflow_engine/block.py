@@ -95,7 +95,7 @@ class Reference:
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """A selector string, for editors."""
-        return {"type": "string", "pattern": SELECTOR_PATTERN, "description": "a reference"}
+        return {"type": "string", "pattern": SELECTOR_PATTERN}
 
 
 def _reference(value: Any) -> Reference:

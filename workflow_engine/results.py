@@ -29,7 +29,11 @@ class RunResult:
 
     def to_json(self) -> list[dict[str, Any]]:
         """The outputs as plain JSON types; images as base64 PNG, detections in the form of the language."""
-        return [{name: to_json(value, self._kinds) for name, value in row.items()} for row in self.outputs]
+        return [self.plain(row) for row in self.outputs]
+
+    def plain(self, value: Any) -> Any:
+        """Any value of the outputs as plain JSON types."""
+        return to_json(value, self._kinds)
 
 
 def to_json(value: Any, kinds: Mapping[str, Kind]) -> Any:

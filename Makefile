@@ -1,0 +1,33 @@
+# `make demo` and `make test` set everything up in .venv; nothing else is needed but Python and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint schemas clean
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python -m florence_blocks.demo
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint
+	$(BIN)/pytest
+
+schemas: $(VENV)/installed
+	$(BIN)/workflow schema --out schemas
+
+clean:
+	rm -rf $(VENV) demo-output build dist *.egg-info

@@ -1,0 +1,147 @@
+"""The commands and their options. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from workflow_engine.errors import Problem, WorkflowDefinitionError, WorkflowError
+
+OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="workflow",
+    help="Run, check and explore vision workflows written in JSON.\n\n"
+    "Exit codes: 0 all went well, 1 some element failed, 2 the definition or the arguments are wrong, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+Definition = Annotated[Path, typer.Argument(metavar="WORKFLOW", help="the JSON file of a workflow", show_default=False)]
+
+
+def main() -> None:
+    """Entry point; no mistake of a user ends in a traceback."""
+    try:
+        app()
+    except WorkflowError as error:
+        stop(str(error))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was finished is kept", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise SystemExit(OK) from None
+
+
+def stop(message: str, code: int = WRONG) -> NoReturn:
+    """End with a message on standard error."""
+    typer.echo(message, err=True)
+    raise SystemExit(code)
+
+
+@app.command()
+def run(
+    definition: Definition,
+    images: Annotated[list[str] | None, typer.Argument(help="images, folders or glob patterns", show_default=False)] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="a parameter: name=value (JSON, else text)")] = None,
+    input_: Annotated[str | None, typer.Option("--input", help="the input the images are for, when there are several")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for results.jsonl and every image output as PNG")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="print one JSON line per image instead of a summary")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="images per run of the workflow; bounds the memory")] = 8,
+    timeout: Annotated[float | None, typer.Option(help="seconds for each batch")] = None,
+    allow_urls: Annotated[bool, typer.Option(help="fetch images from http(s) addresses")] = False,
+    stop_on_error: Annotated[bool, typer.Option(help="stop at the first element that fails")] = False,
+    report: Annotated[bool, typer.Option(help="print what each step did")] = False,
+) -> None:
+    """Run a workflow on an image, several, a folder or a glob pattern."""
+    from workflow_engine.cli.running import RunOptions, run_workflow
+
+    options = RunOptions(images=images or [], parameters=_parameters(set_ or []), input_name=input_, out=out, as_json=json_,
+                         batch=batch, timeout=timeout, allow_urls=allow_urls, strict=stop_on_error, report=report)  # fmt: skip
+    raise SystemExit(run_workflow(definition, options))
+
+
+def _parameters(pairs: list[str]) -> dict[str, Any]:
+    """`name=value` pairs; values are JSON where they can be, else text."""
+    parameters = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            stop(f"--set {pair}: name=value would fit")
+        try:
+            parameters[name] = json.loads(text)
+        except json.JSONDecodeError:
+            parameters[name] = text
+    return parameters
+
+
+@app.command()
+def check(
+    definitions: Annotated[list[Path], typer.Argument(metavar="WORKFLOW...", help="JSON files", show_default=False)],
+    json_: Annotated[bool, typer.Option("--json", help="print problems as JSON")] = False,
+) -> None:
+    """Check workflows without running them: every problem, each with its place."""
+    from workflow_engine.workflow import compile
+
+    found: list[dict[str, Any]] = []
+    wrong = False
+    for path in definitions:
+        try:
+            warnings, problems = compile(path).warnings, ()
+        except WorkflowDefinitionError as error:
+            warnings, problems = (), error.problems
+        wrong = wrong or bool(problems)
+        found.append({"file": str(path), "problems": _as_json(problems), "warnings": _as_json(warnings)})
+        if not json_:
+            _print_check(path, problems, warnings)
+    if json_:
+        typer.echo(json.dumps(found, indent=2))
+    raise SystemExit(WRONG if wrong else OK)
+
+
+def _as_json(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
+    return [{"place": p.place, "message": p.message, "suggestion": p.suggestion} for p in problems]
+
+
+def _print_check(path: Path, problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
+    for warning in warnings:
+        typer.echo(f"{path}: warning: {warning}", err=True)
+    for problem in problems:
+        typer.echo(f"{path}: {problem}", err=True)
+    if not problems:
+        typer.echo(f"{path}: ok")
+
+
+@app.command()
+def blocks(
+    name: Annotated[str | None, typer.Argument(help="a block's type name, for its fields and outputs")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
+) -> None:
+    """List the blocks, or show the fields and outputs of one."""
+    from workflow_engine.cli.listing import print_block, print_blocks
+
+    raise SystemExit(print_block(name, as_json=json_) if name else print_blocks(as_json=json_))
+
+
+@app.command()
+def schema(
+    block: Annotated[str | None, typer.Argument(help="a block's type name; the whole language without it")] = None,
+    out: Annotated[Path | None, typer.Option(help="write all schemas into this folder")] = None,
+) -> None:
+    """Print the JSON Schema of the language or of a block, or write them all into a folder."""
+    from workflow_engine.cli.listing import find_block
+    from workflow_engine.schema import block_schema, document_schema, write_schemas
+
+    if out is not None:
+        try:
+            written = write_schemas(out)
+        except OSError as error:
+            stop(f"{out} cannot be written: {error.strerror}")
+        typer.echo(f"wrote {len(written)} schemas into {out}")
+        return
+    sys.stdout.write(json.dumps(block_schema(find_block(block)) if block else document_schema(), indent=2) + "\n")

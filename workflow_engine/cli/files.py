@@ -1,0 +1,79 @@
+"""Images from the command line, and images to disk."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import Any
+
+from workflow_engine.data import Image
+from workflow_engine.errors import WorkflowError
+
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+class SourceError(WorkflowError):
+    """A file, folder or pattern gives no images."""
+
+
+def find_images(sources: list[str]) -> list[Any]:
+    """Files as they are, the images of folders (not of folders inside), the matches of patterns; in order.
+
+    Raises:
+        SourceError: a source gives nothing.
+    """
+    found: list[Any] = []
+    for source in sources:
+        path = Path(source)
+        if source.startswith(("http://", "https://")):
+            found.append(source)
+        elif path.is_dir():
+            found += _some(sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), source, "holds no images")
+        elif path.exists():
+            found.append(path)
+        elif glob.has_magic(source):
+            matches = sorted(Path(match) for match in glob.glob(source, recursive=True))  # noqa: PTH207 - absolute patterns
+            found += _some([match for match in matches if match.is_file()], source, "matches no files")
+        else:
+            raise SourceError(f"`{source}` is no file, folder or pattern with matches")
+    return found
+
+
+def _some(paths: list[Path], source: str, nothing: str) -> list[Path]:
+    if not paths:
+        raise SourceError(f"`{source}` {nothing}")
+    return paths
+
+
+class ImageFolder:
+    """Writes the images of results as PNG files with names of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stems: dict[str, str] = {}
+
+    def keep(self, value: Any, source: str, output: str) -> Any:
+        """The value with every image in it written to a file, whose name stands in its place."""
+        return self._keep(value, f"{self._stem(source)}.{output}")
+
+    def _keep(self, value: Any, name: str) -> Any:
+        if isinstance(value, Image):
+            file = f"{name}.png"
+            (self.folder / file).write_bytes(value.png())
+            return file
+        if isinstance(value, list):
+            return [self._keep(item, f"{name}.{place}") for place, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: self._keep(item, f"{name}.{key}") for key, item in value.items()}
+        return value
+
+    def _stem(self, source: str) -> str:
+        """A name for a source: its stem, numbered where another source has the same one."""
+        if source not in self._stems:
+            stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in Path(source).stem)[:80] or "result"
+            taken, number, name = set(self._stems.values()), 1, stem
+            while name in taken:
+                number += 1
+                name = f"{stem}_{number}"
+            self._stems[source] = name
+        return self._stems[source]

@@ -1,0 +1,115 @@
+"""`workflow blocks`: what there is, and what one block takes and gives."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import typer
+
+from workflow_engine.block import Block, block_types
+from workflow_engine.errors import WorkflowError, did_you_mean
+from workflow_engine.plugins import registry
+from workflow_engine.schema import block_schema
+
+_DEPTHS = {0: "one answer per element", 1: "opens a dimension: several answers per element",
+           -1: "closes a dimension: inner elements arrive as lists"}  # fmt: skip
+
+
+class UnknownBlockError(WorkflowError):
+    """No block has this type name."""
+
+
+def find_block(name: str) -> type[Block]:
+    """A block by any of its type names.
+
+    Raises:
+        UnknownBlockError: with the nearest names.
+    """
+    known = registry().blocks
+    if name not in known:
+        near = did_you_mean(name, known) or "`workflow blocks` lists all"
+        raise UnknownBlockError(f"no block `{name}` ({near})")
+    return known[name]
+
+
+def summary(block: type[Block]) -> str:
+    """The first line of a block's docstring."""
+    return (inspect.getdoc(block) or "").split("\n")[0]
+
+
+def print_blocks(*, as_json: bool) -> int:
+    """Every block with one line about it."""
+    blocks = {block_types(block)[0]: block for block in registry().blocks.values()}
+    if as_json:
+        listed = [{"type": name, "aliases": block_types(b)[1:], "summary": summary(b)} for name, b in blocks.items()]
+        typer.echo(json.dumps(listed, indent=2))
+        return 0
+    width = max(map(len, blocks), default=0)
+    for name, block in blocks.items():
+        typer.echo(f"{name:<{width}}  {summary(block)}")
+    return 0
+
+
+def print_block(name: str, *, as_json: bool) -> int:
+    """One block: fields, outputs and how it is called."""
+    block = find_block(name)
+    described = describe(block)
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return 0
+    first, *aliases = described["types"]
+    typer.echo(f"{first}\n\n{described['description']}\n")
+    if aliases:
+        typer.echo(f"also answers to: {', '.join(aliases)}\n")
+    typer.echo("fields")
+    for field in described["fields"]:
+        default = "required" if field["required"] else f"default {json.dumps(field['default'])}"
+        typer.echo(f"  {field['name']}  ({default})  {field['takes']}")
+        if field["description"]:
+            typer.echo(f"      {field['description']}")
+    typer.echo("outputs")
+    for output, kinds in described["outputs"].items():
+        typer.echo(f"  {output}  {', '.join(kinds)}")
+    typer.echo(described["dimension"] + ("; called once for all elements" if described["batched"] else ""))
+    return 0
+
+
+def describe(block: type[Block]) -> dict[str, Any]:
+    """A block as plain JSON."""
+    properties = block_schema(block)["properties"]
+    fields = [
+        {"name": name, "required": info.is_required(), "default": properties[name].get("default"),
+         "takes": _takes(properties[name]), "description": properties[name].get("description", "")}
+        for name, info in block.Manifest.model_fields.items() if name not in ("type", "name")
+    ]  # fmt: skip
+    return {
+        "types": block_types(block),
+        "description": inspect.getdoc(block) or "",
+        "fields": fields,
+        "outputs": {name: [kind.name for kind in output.kinds] for name, output in block.outputs.items()},
+        "dimension": _DEPTHS[block.dimension],
+        "batched": block.batched,
+    }
+
+
+def _takes(field: dict[str, Any]) -> str:
+    """What a field takes, in a few words."""
+    kinds = f" to {', '.join(field['kinds'])}" if "kinds" in field else ""
+    if "pattern" in field:
+        return f"a reference{kinds}"
+    if "anyOf" in field:
+        literal = [option for option in field["anyOf"] if "pattern" not in option]
+        reference = len(literal) < len(field["anyOf"])
+        words = " or ".join(dict.fromkeys(_takes(option) for option in literal))
+        return f"{words}, or a reference{kinds}" if reference else words
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    if "const" in field:
+        return str(field["const"])
+    bounds = [f"{word} {field[key]}" for key, word in _BOUNDS.items() if key in field]
+    return " ".join([str(field.get("type", "anything")), *bounds])
+
+
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "over", "maximum": "at most", "exclusiveMaximum": "under"}
