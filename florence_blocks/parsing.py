@@ -70,7 +70,8 @@ def parse(task: Task, tokens: Sequence[str], size: Size, *, truncated: bool = Fa
 
 def _runs(tokens: Sequence[str]) -> Iterator[_Run]:
     """Neighbouring tokens of one sort as one run; begin, end and padding tokens are in none."""
-    kind, text, bins, start, stop = "", "", [], 0, 0
+    kind, text, start, stop = "", "", 0, 0
+    bins: list[int] = []
     for index, token in enumerate(tokens):
         if token in _SILENT:
             continue
@@ -190,7 +191,8 @@ def _read_boxes_or_outlines(runs: Sequence[_Run], size: Size) -> tuple[list[Inst
     if not any(run.kind in ("<poly>", "</poly>") for run in runs):
         return _read_boxes(runs, size)
     instances: list[Instance] = []
-    whole, label, span, inside = True, "", (0, 0), None
+    whole, label, span = True, "", (0, 0)
+    inside: list[_Run] | None = None
     for run in [*runs, _Run("</poly>", "", (), len(runs), len(runs))]:
         if run.kind == "text":
             label, span = run.text.strip(), (run.start, run.stop)

@@ -7,10 +7,11 @@ model is asked, what that sentence needs besides the image, and the grammar of t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Final, Mapping
+from typing import Final
 
 
 class Needs(str, Enum):

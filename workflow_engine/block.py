@@ -38,7 +38,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
+from operator import getitem
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
@@ -135,30 +136,34 @@ DetectionsReference = Annotated[Reference, Accepts(*DETECTIONS)]
 AnyReference = Annotated[Reference, Accepts(ANY)]
 
 
-class Value(Generic[T]):
-    """A literal of T, or a reference to something that gives one.
+if TYPE_CHECKING:
+    Value: TypeAlias = T | Reference
+else:
 
-    The kinds a reference may have follow from T; `Annotated[Value[T], Accepts(...)]` says them outright. Constraints go on
-    the literal: `Value[Annotated[int, Field(ge=0)]]`. Values that come in through the reference are validated like literals.
-    """
+    class Value(Generic[T]):
+        """A literal of T, or a reference to something that gives one.
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Take references aside, and validate everything else as T."""
-        (literal,) = get_args(source) or (Any,)
-        kinds = _kinds_of(literal)
+        The kinds a reference may have follow from T; `Annotated[Value[T], Accepts(...)]` says them outright. Constraints go on
+        the literal: `Value[Annotated[int, Field(ge=0)]]`. Values that come in through the reference are validated like literals.
+        """
 
-        def validate(value: Any, literals: core_schema.ValidatorFunctionWrapHandler) -> Any:
-            if not is_selector(value) and not isinstance(value, Reference):
-                return literals(value)
-            return replace(_reference(value), kinds=kinds, literal=_adapter(literal))
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+            """Take references aside, and validate everything else as T."""
+            (literal,) = get_args(source) or (Any,)
+            kinds = _kinds_of(literal)
 
-        return core_schema.no_info_wrap_validator_function(validate, handler.generate_schema(literal))
+            def validate(value: Any, literals: core_schema.ValidatorFunctionWrapHandler) -> Any:
+                if not is_selector(value) and not isinstance(value, Reference):
+                    return literals(value)
+                return replace(_reference(value), kinds=kinds, literal=_adapter(literal))
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Either the literal or a selector string."""
-        return {"anyOf": [handler(schema), {"type": "string", "pattern": SELECTOR_PATTERN}]}
+            return core_schema.no_info_wrap_validator_function(validate, handler.generate_schema(literal))
+
+        @classmethod
+        def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+            """Either the literal or a selector string."""
+            return {"anyOf": [handler(schema), {"type": "string", "pattern": SELECTOR_PATTERN}]}
 
 
 def _kinds_of(literal: Any) -> tuple[Kind, ...]:
@@ -253,8 +258,8 @@ class Block(ABC):
         return cls.outputs
 
     @abstractmethod
-    def run(self, **fields: Any) -> Any:
-        """Answer one element, or one flat batch where `batched` says so."""
+    def run(self, *args: Any, **fields: Any) -> Any:
+        """Answer one element, or one flat batch where `batched` says so. Fields come by name."""
 
 
 class FlowControl(Block):
@@ -264,8 +269,13 @@ class FlowControl(Block):
     """
 
     @abstractmethod
-    def run(self, **fields: Any) -> Iterable[Target]:
+    def run(self, *args: Any, **fields: Any) -> Iterable[Target]:
         """The targets that go on."""
+
+
+def type_literal(*names: str) -> Any:
+    """`Literal[names]`, for manifests that are made from a table."""
+    return getitem(cast(Any, Literal), names)
 
 
 def block_types(block: type[Block]) -> tuple[str, ...]:

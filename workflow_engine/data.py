@@ -95,7 +95,7 @@ class Image:
     def bgr(self) -> Pixels:
         """The pixels with three channels, whether they are grey or not; read-only."""
         array = self.array
-        return array if array.ndim == 3 else _read_only(cv2.cvtColor(array, cv2.COLOR_GRAY2BGR))
+        return array if array.ndim == 3 else _read_only(_converted(array, cv2.COLOR_GRAY2BGR))
 
     @property
     def width(self) -> int:
@@ -191,7 +191,7 @@ class Image:
 
 
 def _read_only(pixels: Pixels) -> Pixels:
-    view = pixels.view()
+    view: Pixels = pixels.view()
     view.flags.writeable = False
     return view
 
@@ -247,7 +247,7 @@ def _decode(data: bytes, what: str) -> Pixels:
     pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None
     if pixels is None:
         raise ImageError(f"{what} cannot be decoded as an image ({len(data)} bytes); PNG, JPEG, WebP, BMP or TIFF would fit")
-    return pixels.astype(np.uint8, copy=False)
+    return np.asarray(pixels, np.uint8)
 
 
 def _from_pil(image: Any) -> Pixels:
@@ -263,4 +263,8 @@ def _from_array(array: NDArray[Any]) -> Pixels:
         )
     if array.size == 0:
         raise ImageError(f"an array {list(array.shape)} holds no pixels")
-    return cv2.cvtColor(array, cv2.COLOR_BGRA2BGR) if array.ndim == 3 and array.shape[2] == 4 else array
+    return _converted(array, cv2.COLOR_BGRA2BGR) if array.ndim == 3 and array.shape[2] == 4 else array
+
+
+def _converted(pixels: Pixels, code: int) -> Pixels:
+    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)

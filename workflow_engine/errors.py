@@ -1,13 +1,13 @@
 """Everything that can go wrong, as one tree, and `Problem`, the unit in which mistakes are told.
 
-    WorkflowError
-    ├── WorkflowDefinitionError     the JSON is wrong: `.problems` lists every mistake at once
-    ├── WorkflowInputError          the values given to a run do not fit its inputs: `.problems` likewise
-    ├── PluginError                 a plugin cannot be loaded; names its distribution
-    └── WorkflowRunError            a run that started could not go on
-        ├── StepError               an element of a step failed and the run was asked to raise
-        ├── RunTimeoutError         the time given to the run is over
-        └── RunCancelledError       the caller asked to stop
+WorkflowError
+├── WorkflowDefinitionError     the JSON is wrong: `.problems` lists every mistake at once
+├── WorkflowInputError          the values given to a run do not fit its inputs: `.problems` likewise
+├── PluginError                 a plugin cannot be loaded; names its distribution
+└── WorkflowRunError            a run that started could not go on
+├── StepError               an element of a step failed and the run was asked to raise
+├── RunTimeoutError         the time given to the run is over
+└── RunCancelledError       the caller asked to stop
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class WorkflowError(Exception):
     """The root of every error of the engine."""
 
 
-class _Problems(WorkflowError):
+class _ProblemsError(WorkflowError):
     """An error made of problems."""
 
     headline = "{n} problem{s}"
@@ -63,13 +63,13 @@ class _Problems(WorkflowError):
         super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))
 
 
-class WorkflowDefinitionError(_Problems):
+class WorkflowDefinitionError(_ProblemsError):
     """The definition cannot be compiled; `problems` lists every mistake with its place."""
 
     headline = "The workflow definition has {n} problem{s}:"
 
 
-class WorkflowInputError(_Problems):
+class WorkflowInputError(_ProblemsError):
     """The values given to a run do not fit the inputs of the workflow; `problems` lists every mistake."""
 
     headline = "The inputs of the run have {n} problem{s}:"

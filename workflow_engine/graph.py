@@ -15,7 +15,7 @@ else:
 
 def step_graph(names: Iterable[str], needs: Mapping[str, Iterable[str]]) -> nx.DiGraph[str]:
     """A graph with an edge from every needed step to the step that needs it; names keep their order."""
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from((needed, name) for name, all_needed in needs.items() for needed in all_needed)
     return graph

@@ -47,7 +47,7 @@ class Names:
         outputs = self.steps[selector.name]
         if selector.output == "*":
             return (DICTIONARY,), []
-        if selector.output in outputs:
+        if selector.output is not None and selector.output in outputs:
             return outputs[selector.output].kinds, []
         has = f"it has {listing(outputs, none='no outputs')}"
         if selector.output is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from workflow_engine.lineage import RUN
@@ -88,7 +88,7 @@ class RunState:
     def children(self, level: int) -> Iterable[slice]:
         """For every element of the level above, where its elements are in this level."""
         starts = self.levels[level].starts
-        return [slice(first, last) for first, last in zip(starts, starts[1:], strict=False)]
+        return [slice(first, last) for first, last in pairwise(starts)]
 
     def nest(self, items: list[Any], level: int, depth: int) -> list[Any]:
         """A flat column as nested lists, one entry per element of the level at `depth`."""

@@ -51,6 +51,7 @@ class Workflow:
             timeout: seconds after which the run gives up.
             cancellation: ends the run from another thread.
             allow_urls: whether images may be fetched from http(s) addresses.
+            **named: inputs by name.
 
         Raises:
             WorkflowInputError: an input is missing, unknown or does not fit.

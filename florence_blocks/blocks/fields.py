@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -20,7 +20,8 @@ else:
     sv = LazyModule("supervision")
 
 Text = Annotated[Value[str], Accepts(STRING, LANGUAGE_MODEL_OUTPUT)]
-Count = Value[Annotated[int, Field(ge=1)] | None]
+Classes = Annotated[Value[list[str]], Accepts(LIST_OF_VALUES)]
+Count: TypeAlias = Value[Annotated[int, Field(ge=1)] | None]
 
 RegionsToUse = Literal["all", "first", "last", "biggest", "smallest", "most_confident", "least_confident"]
 
@@ -57,6 +58,7 @@ def _is_box(box: Any) -> bool:
 
 _BOX_SCHEMA = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}}
 Boxes = Annotated[Any, BeforeValidator(_regions), WithJsonSchema(_BOX_SCHEMA)]
+RegionChoice: TypeAlias = Value[RegionsToUse]
 Regions = Annotated[Value[Boxes], Accepts(*DETECTIONS, LIST_OF_VALUES)]
 
 
@@ -64,7 +66,8 @@ def as_detections(regions: Any) -> sv.Detections:
     """The regions of a step as detections; literal boxes have no names."""
     if is_detections(regions):
         return regions  # type: ignore[no-any-return]
-    return sv.Detections(xyxy=np.array(regions, dtype=float).reshape(-1, 4), data={"class_name": np.array([""] * len(regions), object)})
+    names = np.array([""] * len(regions), dtype=object)
+    return sv.Detections(xyxy=np.array(regions, dtype=float).reshape(-1, 4), data={"class_name": names})
 
 
 def _most_confident(found: sv.Detections) -> int:

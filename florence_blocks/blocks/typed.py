@@ -1,22 +1,22 @@
-"""One typed block per task, made from the rows of the task table: the manifest from what the prompt needs, the outputs from
-the grammar of the answer.
+"""One typed block per task, made from the rows of the task table.
 
-Every block is batched: the requests of all elements of a step, whatever image or crop they belong to, go to the model at
-once. A request that is wrong in itself fails its own element.
+The manifest follows from what the prompt needs, the outputs from the grammar of the answer. Every block is batched: the
+requests of all elements of a step, whatever image or crop they belong to, go to the model at once. A request that is wrong
+in itself fails its own element.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
 from florence_blocks.blocks.answering import ask, elements_of, image_value, region_requests, region_value, settings_of
-from florence_blocks.blocks.fields import FlorenceManifest, Regions, RegionsToUse, Text
+from florence_blocks.blocks.fields import Classes, FlorenceManifest, RegionChoice, Regions, Text
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
-from workflow_engine.block import Accepts, Block, BlockManifest, Output, Value
+from workflow_engine.block import Block, BlockManifest, Output, Value, type_literal
 from workflow_engine.kinds import (
     INSTANCE_SEGMENTATION,
     LANGUAGE_MODEL_OUTPUT,
@@ -30,13 +30,13 @@ _FIELDS: Mapping[Needs, Mapping[str, Any]] = {
     Needs.PHRASE: {"phrase": (Text, Field(description="what to look for: a phrase, or a caption with several"))},
     Needs.CLASSES: {
         "classes": (
-            Annotated[Value[list[str]], Accepts(LIST_OF_VALUES)],
+            Classes,
             Field(description="the names to look for"),
         )
     },
     Needs.REGION: {
         "regions": (Regions, Field(description="detections of a step before, or boxes [x1, y1, x2, y2] in pixels")),
-        "regions_to_use": (Value[RegionsToUse], Field("all", description="all regions, or one of them")),
+        "regions_to_use": (RegionChoice, Field("all", description="all regions, or one of them")),
     },
     Needs.TEXT: {"text": (Text, Field(description="the prompt, sent as it is"))},
 }
@@ -119,8 +119,9 @@ class RegionBlock(FlorenceBlock):
                 continue
             element, regions, requests = item
             given = [next(answers) for _ in requests]
+            read = [answer for answer in given if not isinstance(answer, Exception)]
             failed = next((answer for answer in given if isinstance(answer, Exception)), None)
-            values.append(failed or region_value(self.task, regions, given, element["images"]))
+            values.append(failed or region_value(self.task, regions, read, element["images"]))
         return values
 
 
@@ -132,7 +133,7 @@ def _block(task: Task) -> type[FlorenceBlock]:
         f"{title}Manifest",
         __base__=FlorenceManifest,
         __doc__=f"The fields of a {task.name} step.",
-        type=(Literal[f"florence/{task.name}@v1"], ...),
+        type=(type_literal(f"florence/{task.name}@v1"), ...),
         **_FIELDS[task.needs],
     )
     if task.grammar is Grammar.TEXT:

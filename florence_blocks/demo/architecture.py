@@ -6,12 +6,15 @@ its grid, so that every cell sees the whole image. Capital letters never merge i
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
+import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import nn
 from transformers import (
     CLIPImageProcessorPil,
     Florence2Config,
@@ -34,10 +37,15 @@ BOS, PAD, EOS, UNK = "<s>", "<pad>", "</s>", "<unk>"
 MAX_NEW_TOKENS: Final = 256
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that is known to be there."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None, token
+    return found
+
+
 def build_tokenizer(seed: int = 0) -> Tokenizer:
     """A byte-level BPE over the words of the corpus, with Florence-2's location and layout tokens behind it."""
-    import numpy as np
-
     rng = np.random.default_rng(seed)
     words: list[str] = []
     for _ in range(300):
@@ -46,7 +54,7 @@ def build_tokenizer(seed: int = 0) -> Tokenizer:
             words += [word for word in text.split() if not word.isupper() and not word.startswith("<")]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(pattern=_CAPITALS, behavior="isolated"),
+        pre_tokenizers.Split(pattern=Regex(r"[A-Z]"), behavior="isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False),
     ])  # fmt: skip
     tokenizer.decoder = decoders.ByteLevel()
@@ -62,13 +70,6 @@ def build_tokenizer(seed: int = 0) -> Tokenizer:
     return tokenizer
 
 
-def _capitals() -> object:
-    from tokenizers import Regex
-
-    return Regex(r"[A-Z]")
-
-
-_CAPITALS = _capitals()
 
 
 def build_model(tokenizer: Tokenizer) -> Florence2ForConditionalGeneration:
@@ -87,10 +88,10 @@ def build_model(tokenizer: Tokenizer) -> Florence2ForConditionalGeneration:
             "activation_dropout": 0.0, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
             "decoder_start_token_id": 2, "forced_eos_token_id": 2, "is_encoder_decoder": True, "scale_embedding": False,
         },
-        image_token_id=tokenizer.token_to_id("<image>"),
+        image_token_id=token_id(tokenizer, "<image>"),
     )  # fmt: skip
     model = Florence2ForConditionalGeneration(config)
-    _smooth_locations(model.get_input_embeddings().weight, tokenizer.token_to_id("<loc_0>"))
+    _smooth_locations(cast(nn.Embedding, model.get_input_embeddings()).weight, token_id(tokenizer, "<loc_0>"))
     return model
 
 
@@ -110,7 +111,7 @@ def build_processor(tokenizer: Tokenizer) -> Florence2Processor:
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, unk_token=UNK, model_max_length=384,
         extra_special_tokens={"image_token": "<image>"},
     )  # fmt: skip
-    images = CLIPImageProcessorPil(
+    images: Any = CLIPImageProcessorPil(
         size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}, resample=3, do_center_crop=False, image_mean=list(IMAGE_MEAN),
         image_std=list(IMAGE_STD),
     )  # fmt: skip
@@ -126,8 +127,6 @@ def build_processor(tokenizer: Tokenizer) -> Florence2Processor:
 
 def export(model: Florence2ForConditionalGeneration, tokenizer: Tokenizer, folder: Path) -> None:
     """Write a checkpoint that plain transformers loads: float16 weights, configuration, tokenizer and processor."""
-    import copy
-
     model = copy.deepcopy(model).eval()
     model.generation_config = GenerationConfig(
         bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_bos_token_id=0,

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from florence_blocks.demo.architecture import GRID, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD
+from florence_blocks.demo.architecture import GRID, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, token_id
 from florence_blocks.demo.corpus import Pair, draw_pairs
 from florence_blocks.demo.scenes import Scene, draw_scene
 from florence_blocks.demo.targets import HEADS, cell_targets
@@ -101,7 +101,7 @@ def text_batch(pairs: Sequence[Pair], owner: Sequence[int], tokenizer: Tokenizer
     """Pairs as padded ids."""
     prompts = [tokenizer.encode(pair.prompt).ids for pair in pairs]
     answers = [tokenizer.encode(pair.answer).ids for pair in pairs]
-    pad = tokenizer.token_to_id("<pad>")
+    pad = token_id(tokenizer, "<pad>")
     return TextBatch(pixels, torch.tensor(owner), _padded(prompts, pad), _padded(answers, IGNORED_LABEL))
 
 

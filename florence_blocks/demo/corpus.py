@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -87,13 +86,14 @@ def more_detailed_caption(scene: Scene) -> str:
 def answer(task: str, scene: Scene) -> str:
     """The answer to a task that asks about the whole image."""
     size = scene.size
+    boxes = [shape.box for shape in scene.shapes] + [word.box for word in scene.words]
     simple: dict[str, Callable[[], str]] = {
         "caption": lambda: caption(scene),
         "detailed_caption": lambda: detailed_caption(scene),
         "more_detailed_caption": lambda: more_detailed_caption(scene),
         "object_detection": lambda: "".join(shape.category + locations(shape.box, size) for shape in scene.shapes),
         "dense_region_caption": lambda: "".join(shape.name + locations(shape.box, size) for shape in scene.shapes),
-        "region_proposal": lambda: "".join(locations(thing.box, size) for thing in chain(scene.shapes, scene.words)),
+        "region_proposal": lambda: "".join(locations(box, size) for box in boxes),
         "ocr": lambda: " ".join(word.text for word in scene.words),
         "ocr_with_regions": lambda: "".join(word.text + locations(_quad(word.box), size) for word in scene.words),
     }

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from transformers import Florence2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
 from florence_blocks.demo import CHECKPOINT
-from florence_blocks.demo.architecture import WIDTH, build_model, build_tokenizer, export
+from florence_blocks.demo.architecture import WIDTH, build_model, build_tokenizer, export, token_id
 from florence_blocks.demo.batches import (
     IGNORED_LABEL,
     DenseBatch,
@@ -115,7 +116,7 @@ class Trainer:
             parts = losses(progress)
             for optimiser in self.optimisers:
                 optimiser.zero_grad(set_to_none=True)
-            torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+            torch.stack(list(parts.values())).sum().backward()
             nn.utils.clip_grad_norm_(self.trained, 1.0)
             for optimiser in self.optimisers:
                 optimiser.step()
@@ -174,7 +175,8 @@ def answer_logits(model: Florence2ForConditionalGeneration, features: Tensor, ba
     embedded = torch.cat([features, model.get_input_embeddings()(batch.prompts)], dim=1)
     mask = torch.cat([torch.ones(features.shape[:2], dtype=torch.long), (batch.prompts != pad).long()], dim=1)
     encoded = model.model.language_model.encoder(inputs_embeds=embedded, attention_mask=mask)
-    start = torch.full((len(batch.labels), 1), model.config.text_config.decoder_start_token_id)
+    decoder_start: int = cast(Any, model.config.text_config).decoder_start_token_id
+    start = torch.full((len(batch.labels), 1), decoder_start)
     given = torch.cat([start, batch.labels[:, :-1].masked_fill(batch.labels[:, :-1] == IGNORED_LABEL, pad)], dim=1)
     outputs = model(encoder_outputs=BaseModelOutput(last_hidden_state=encoded.last_hidden_state), attention_mask=mask,
                     decoder_input_ids=given, use_cache=False)  # fmt: skip
@@ -258,7 +260,7 @@ def train_text(model: Florence2ForConditionalGeneration, tokenizer: Tokenizer, w
     features, contents = cached_features(model, work, scenes)
     log.info("features of %d scenes", len(contents))
     rng = np.random.default_rng(11 + trainer.step)
-    first, pad = tokenizer.token_to_id("<loc_0>"), tokenizer.token_to_id("<pad>")
+    first, pad = token_id(tokenizer, "<loc_0>"), token_id(tokenizer, "<pad>")
     start, end = STAGES["text"].sigma
 
     def losses(progress: float) -> dict[str, Tensor]:
@@ -277,7 +279,7 @@ def train_joint(model: Florence2ForConditionalGeneration, tokenizer: Tokenizer, 
     if trainer.resume():
         return
     drawn = batches(TextScenes(31337 + trainer.step, 16, 6, tokenizer), workers)
-    first, pad = tokenizer.token_to_id("<loc_0>"), tokenizer.token_to_id("<pad>")
+    first, pad = token_id(tokenizer, "<loc_0>"), token_id(tokenizer, "<pad>")
     start, end = STAGES["joint"].sigma
 
     def losses(progress: float) -> dict[str, Tensor]:

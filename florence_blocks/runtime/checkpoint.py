@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 from transformers import AutoTokenizer, Florence2ForConditionalGeneration
-from transformers.utils import cached_file, logging
+from transformers.utils import logging
+from transformers.utils.hub import cached_file
 
 from florence_blocks.demo import CHECKPOINT as DEMO_CHECKPOINT
 from florence_blocks.runtime.preprocess import Preprocessor
@@ -83,7 +85,7 @@ def load(source: str, *, device: torch.device, dtype: torch.dtype, revision: str
     logging.disable_progress_bar()
     try:
         model = Florence2ForConditionalGeneration.from_pretrained(
-            source, revision=revision, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            source, revision=revision or "main", dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         processor = _processor_config(source, revision)
@@ -94,7 +96,7 @@ def load(source: str, *, device: torch.device, dtype: torch.dtype, revision: str
     images = processor.get("image_processor", processor)
     return Checkpoint(
         source=source,
-        model=model.to(device).eval(),
+        model=nn.Module.to(model, device).eval(),
         tokenizer=tokenizer,
         preprocessor=Preprocessor.from_config(images),
         image_tokens=int(images["image_seq_length"]),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import Florence2ForConditionalGeneration
+from transformers import Florence2ForConditionalGeneration, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 
 from florence_blocks.requests import Settings
@@ -16,10 +16,15 @@ DEFAULT_MAX_NEW_TOKENS = 1024
 """The longest answer where neither the request nor the checkpoint says one; the published checkpoints do not."""
 
 
+def text_config(model: Florence2ForConditionalGeneration) -> Any:
+    """The configuration of the encoder and decoder (BART)."""
+    return model.config.text_config
+
+
 def token_limit(model: Florence2ForConditionalGeneration, settings: Settings) -> int:
     """The longest answer in tokens under some settings, within the positions the decoder has."""
     wanted = settings.max_new_tokens or model.generation_config.max_new_tokens or DEFAULT_MAX_NEW_TOKENS
-    return min(int(wanted), int(model.config.text_config.max_position_embeddings) - 1)
+    return min(int(wanted), int(text_config(model).max_position_embeddings) - 1)
 
 
 def beams(model: Florence2ForConditionalGeneration, settings: Settings) -> int:
@@ -37,16 +42,17 @@ def generate(
         The ids of each answer, from the forced first token to the end token.
     """
     given = {name: value for name in ("do_sample", "no_repeat_ngram_size") if (value := getattr(settings, name)) is not None}
-    sequences = model.generate(
+    sequences = GenerationMixin.generate(
+        model,  # type: ignore[arg-type]  # transformers types the mixin's self too narrowly
         # generate widens the object it is given for its beams, so it gets one of its own
-        encoder_outputs=BaseModelOutput(last_hidden_state=encoded),  # type: ignore[arg-type]
+        encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
         attention_mask=mask,
         max_new_tokens=token_limit(model, settings),
         num_beams=beams(model, settings),
         **given,
     )
     assert isinstance(sequences, torch.Tensor)
-    end = model.config.text_config.eos_token_id
+    end = text_config(model).eos_token_id
     return [_until_end(row[1:], end) for row in sequences.tolist()]
 
 

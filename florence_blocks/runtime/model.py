@@ -19,7 +19,7 @@ from florence_blocks.parsing import parse
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.checkpoint import Checkpoint
-from florence_blocks.runtime.decoding import Detokenizer, beams, generate, token_limit
+from florence_blocks.runtime.decoding import Detokenizer, beams, generate, text_config, token_limit
 from workflow_engine.data import Image
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class FlorenceModel:
         ids: list[int] = self.tokenizer(
             f"{self.tokenizer.bos_token}{prompt}{self.tokenizer.eos_token}", add_special_tokens=False
         ).input_ids
-        room = self.model.config.text_config.max_position_embeddings - self.checkpoint.image_tokens
+        room = text_config(self.model).max_position_embeddings - self.checkpoint.image_tokens
         if len(ids) > room:
             raise ValueError(f"the prompt has {len(ids)} tokens; {room} fit beside an image")
         return ids
@@ -104,7 +104,7 @@ class FlorenceModel:
             group.sort(key=lambda item: len(item.ids))
             batch: list[_Prepared] = []
             for item in group:
-                if batch and (len(batch) + 1) * self._row_bytes(item, settings) > BATCH_BYTES or len(batch) == MAX_BATCH:
+                if (batch and (len(batch) + 1) * self._row_bytes(item, settings) > BATCH_BYTES) or len(batch) == MAX_BATCH:
                     yield batch
                     batch = []
                 batch.append(item)
@@ -112,7 +112,7 @@ class FlorenceModel:
 
     def _row_bytes(self, item: _Prepared, settings: Settings) -> int:
         """Memory of the keys and values of one request in a batch whose longest prompt is its own."""
-        config = self.model.config.text_config
+        config = text_config(self.model)
         length = self.checkpoint.image_tokens + len(item.ids) + token_limit(self.model, settings)
         return int(2 * config.decoder_layers * length * config.d_model * beams(self.model, settings) * self.dtype.itemsize)
 
@@ -122,7 +122,7 @@ class FlorenceModel:
         distinct = list({id(image): image for image in images}.values())
         height, width = self.checkpoint.preprocessor.size
         step = max(1, VISION_BATCH_PIXELS // (height * width))
-        features = {}
+        features: dict[int, torch.Tensor] = {}
         for first in range(0, len(distinct), step):
             part = distinct[first : first + step]
             pixels = self.checkpoint.preprocessor(part).to(self.device, self.dtype)
@@ -147,7 +147,7 @@ class FlorenceModel:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Encoder states `[n, length, width]` of images and prompts, and their mask `[n, length]`."""
         longest = max(len(item.ids) for item in batch)
-        pad = self.model.config.text_config.pad_token_id
+        pad = text_config(self.model).pad_token_id
         ids = torch.tensor([item.ids + [pad] * (longest - len(item.ids)) for item in batch], device=self.device)
         images = torch.stack([features[id(item.request.image)] for item in batch])
         mask = torch.ones((len(batch), images.shape[1] + longest), dtype=torch.long, device=self.device)

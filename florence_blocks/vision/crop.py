@@ -73,7 +73,7 @@ def _shifted(found: sv.Detections, index: int, box: tuple[int, int, int, int], c
         data["polygons"] = moved
     return sv.Detections(
         xyxy=found.xyxy[one] - np.array([*offset, *offset]),
-        mask=None if found.mask is None else np.asarray(found.mask[one])[:, box[1] : box[3], box[0] : box[2]],
+        mask=None if found.mask is None else np.asarray(found.mask[one], dtype=bool)[:, box[1] : box[3], box[0] : box[2]],
         confidence=None if found.confidence is None else found.confidence[one],
         class_id=None if found.class_id is None else found.class_id[one],
         tracker_id=None if found.tracker_id is None else found.tracker_id[one],

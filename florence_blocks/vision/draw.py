@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, create_model
 
 from florence_blocks.vision.fields import IMAGE_OUTPUT, Share, either
-from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Value
+from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Value, type_literal
 from workflow_engine.data import Image
 from workflow_engine.lazy import LazyModule
 
@@ -115,30 +115,36 @@ def _box_annotator(color: Any, lookup: Any, thickness: int, roundness: float) ->
     return sv.BoxAnnotator(color=color, color_lookup=lookup, thickness=thickness)
 
 
-_Thickness = Value[Annotated[int, Field(ge=1)]]
+_Thickness: TypeAlias = Value[Annotated[int, Field(ge=1)]]
+_Padding: TypeAlias = Value[Annotated[int, Field(ge=0)]]
+_Scale: TypeAlias = Value[Annotated[float, Field(gt=0)]]
+_Share: TypeAlias = Value[Share]
+_Labels: TypeAlias = Value[Labels]
+_Position: TypeAlias = Value[Positions]
+_Text: TypeAlias = Value[str]
 
 DRAWINGS = (
     Drawing(
         "bounding_box_visualization", "Draw a box around every detection.",
-        {"thickness": (_Thickness, 2), "roundness": (Value[Share], 0.0)},
+        {"thickness": (_Thickness, 2), "roundness": (_Share, 0.0)},
         _box_annotator,
     ),
     Drawing(
         "label_visualization", "Write a label beside every detection.",
         {
-            "text": (Value[Labels], Field("Class", description="what to write")),
-            "text_position": (Value[Positions], "TOP_LEFT"),
-            "text_color": (Value[str], "WHITE"),
-            "text_scale": (Value[Annotated[float, Field(gt=0)]], 0.5),
+            "text": (_Labels, Field("Class", description="what to write")),
+            "text_position": (_Position, "TOP_LEFT"),
+            "text_color": (_Text, "WHITE"),
+            "text_scale": (_Scale, 0.5),
             "text_thickness": (_Thickness, 1),
-            "text_padding": (Value[Annotated[int, Field(ge=0)]], 4),
-            "border_radius": (Value[Annotated[int, Field(ge=0)]], 0),
+            "text_padding": (_Padding, 4),
+            "border_radius": (_Padding, 0),
         },
         _label_annotator, labels=lambda found, text, **_: label_texts(found, text),
     ),
     Drawing(
         "mask_visualization", "Tint the mask of every detection.",
-        {"opacity": (Value[Share], 0.5)},
+        {"opacity": (_Share, 0.5)},
         lambda color, lookup, opacity: sv.MaskAnnotator(color=color, color_lookup=lookup, opacity=opacity),
     ),
     Drawing(
@@ -183,7 +189,7 @@ def _block(drawing: Drawing) -> type[DrawBlock]:
         f"{title}Manifest",
         __base__=DrawManifest,
         __doc__="The fields of the step.",
-        type=(Literal[f"vision/{drawing.name}@v1", f"roboflow_core/{drawing.name}@v1", title], ...),
+        type=(type_literal(f"vision/{drawing.name}@v1", f"roboflow_core/{drawing.name}@v1", title), ...),
         **drawing.fields,
     )
     attributes = {"__doc__": drawing.summary, "__module__": __name__, "drawing": drawing, "Manifest": manifest}

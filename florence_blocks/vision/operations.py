@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from florence_blocks.vision.detection import Detection, need_detections, read_property, rows, select
@@ -137,7 +137,8 @@ def _aggregate(value: Any, mode: str) -> Any:
 
 @operation("NumericSequenceAggregate", function=(Literal["min", "max", "sum"], ...), neutral_value=(Any, None))
 def _aggregate_numbers(value: Any, function: str, neutral_value: Any) -> Any:
-    return {"min": min, "max": max, "sum": sum}[function](value) if len(value) else neutral_value
+    aggregates: dict[str, Callable[[Any], Any]] = {"min": min, "max": max, "sum": sum}
+    return aggregates[function](value) if len(value) else neutral_value
 
 
 # ------------------------------------------------------------------ images

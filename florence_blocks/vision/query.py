@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -55,14 +56,19 @@ def operation(name: str, **fields: Any) -> Callable[[Callable[..., Any]], Callab
     return register
 
 
-class Parsed:
+class Parsed(ABC):
     """A part of a definition that is validated by its own `parse` and keeps no JSON."""
 
     json_schema: Mapping[str, Any] = {}
 
     @classmethod
+    @abstractmethod
     def parse(cls, value: Any) -> Any:
-        raise NotImplementedError
+        """Read the JSON.
+
+        Raises:
+            QueryError: it is not right; the message says where.
+        """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -91,10 +91,12 @@ def check(
     found: list[dict[str, Any]] = []
     wrong = False
     for path in definitions:
+        warnings: tuple[Problem, ...] = ()
+        problems: tuple[Problem, ...] = ()
         try:
-            warnings, problems = compile(path).warnings, ()
+            warnings = compile(path).warnings
         except WorkflowDefinitionError as error:
-            warnings, problems = (), error.problems
+            problems = error.problems
         wrong = wrong or bool(problems)
         found.append({"file": str(path), "problems": _as_json(problems), "warnings": _as_json(warnings)})
         if not json_:
