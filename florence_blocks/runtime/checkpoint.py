@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoTokenizer, Florence2ForConditionalGeneration
 from transformers.utils import logging
@@ -89,7 +90,7 @@ def load(source: str, *, device: torch.device, dtype: torch.dtype, revision: str
         )
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         processor = _processor_config(source, revision)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"`{source}` cannot be loaded: {_first_line(error)}") from error
     if not isinstance(model, Florence2ForConditionalGeneration):
         raise CheckpointError(f"`{source}` is a {type(model).__name__}, not a Florence-2")
