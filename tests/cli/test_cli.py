@@ -1,0 +1,147 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from florence_blocks.demo import draw_scene
+
+EXAMPLES = Path(__file__).parents[2] / "example_workflows"
+MAIN = EXAMPLES / "detect_filter_crop_read.json"
+WIDTHS = {
+    "version": "1.0",
+    "inputs": [{"type": "WorkflowImage", "name": "image"}, {"type": "WorkflowParameter", "name": "by", "default_value": "x"}],
+    "steps": [
+        {"type": "vision/property_definition@v1", "name": "w", "data": "$inputs.image",
+         "operations": [{"type": "ExtractImageProperty", "property_name": "width"}]},
+        {"type": "vision/string_template@v1", "name": "t", "template": "{w} by {by}",
+         "data": {"w": "$steps.w.output", "by": "$inputs.by"}},
+        {"type": "vision/convert_grayscale@v1", "name": "grey", "image": "$inputs.image"},
+    ],
+    "outputs": [{"type": "JsonField", "name": "text", "selector": "$steps.t.output"},
+                {"type": "JsonField", "name": "grey", "selector": "$steps.grey.image"}],
+}  # fmt: skip
+
+
+def workflow(*arguments: Any, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from workflow_engine.cli import main; main()", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "w.json").write_text(json.dumps(WIDTHS))
+    images = tmp_path / "images"
+    images.mkdir()
+    for width in (30, 20):
+        cv2.imwrite(str(images / f"i{width}.png"), np.zeros((10, width, 3), np.uint8))
+    return tmp_path
+
+
+def test_a_folder_gives_a_line_and_a_picture_per_image(folder: Path) -> None:
+    done = workflow("run", "w.json", "images", "--set", "by=ten", "--out", "out", "--batch", "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
+    assert [line["outputs"]["text"] for line in lines] == ["20 by ten", "30 by ten"]
+    assert [line["outputs"]["grey"] for line in lines] == ["i20.grey.png", "i30.grey.png"]
+    assert cv2.imread(str(folder / "out" / "i20.grey.png")).shape == (10, 20, 3)
+
+
+def test_files_of_one_stem_do_not_overwrite_each_other(folder: Path) -> None:
+    (folder / "more").mkdir()
+    cv2.imwrite(str(folder / "more" / "i20.jpg"), np.zeros((10, 50, 3), np.uint8))
+    workflow("run", "w.json", "images/i20.png", "more/*.jpg", "--out", "out", cwd=folder)
+    assert sorted(path.name for path in (folder / "out").glob("*.png")) == ["i20.grey.png", "i20_2.grey.png"]
+
+
+def test_without_out_a_summary_is_printed_and_with_json_a_line_per_image(folder: Path) -> None:
+    assert "text: 20 by x" in workflow("run", "w.json", "images/i20.png", cwd=folder).stdout
+    (line,) = workflow("run", "w.json", "images/i20.png", "--json", cwd=folder).stdout.splitlines()
+    assert json.loads(line)["outputs"]["grey"]["type"] == "base64"
+
+
+def test_a_broken_image_fails_alone_and_the_exit_code_says_so(folder: Path) -> None:
+    (folder / "images" / "i25.png").write_bytes(b"broken")
+    done = workflow("run", "w.json", "images", "--out", "out", "--report", cwd=folder)
+    lines = [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
+    assert done.returncode == 1 and [line["outputs"]["text"] for line in lines] == ["20 by x", None, "30 by x"]
+    assert "cannot be decoded" in lines[1]["errors"][0] and lines[0]["errors"] == []
+    assert "elements  done  skipped" in done.stderr
+    assert workflow("run", "w.json", "images", "--stop-on-error", cwd=folder).returncode == 2
+
+
+def test_a_workflow_without_images_runs_once(folder: Path) -> None:
+    plain = {"version": "1.0", "steps": [{"type": "vision/string_template@v1", "name": "t", "template": "hi"}],
+             "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.t.output"}]}  # fmt: skip
+    (folder / "p.json").write_text(json.dumps(plain))
+    assert "o: hi" in workflow("run", "p.json", cwd=folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "missing.json", "images"], "missing.json: cannot be read"),
+        (["run", "w.json"], "`image` needs images"),
+        (["run", "w.json", "nothing.png"], "`nothing.png` is no file"),
+        (["run", "w.json", "*.gif"], "matches no files"),
+        (["run", "w.json", "images", "--set", "bye=1"], "did you mean `by`?"),
+        (["run", "w.json", "images", "--set", "by"], "name=value would fit"),
+        (["run", "w.json", "images", "--input", "imag"], "did you mean `image`?"),
+        (["run", "w.json", "images", "--out", "w.json"], "cannot be written"),
+        (["run", "w.json", "http://127.0.0.1:9/x.png"], "--allow-urls"),
+        (["blocks", "vision/dynamic_corp@v1"], "did you mean `vision/dynamic_crop@v1`"),
+        (["schema", "nope"], "no block `nope`"),
+    ],
+)
+def test_a_wrong_argument_is_told_and_ends_with_two(folder: Path, arguments: list[str], said: str) -> None:
+    done = workflow(*arguments, cwd=folder)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+def test_check_tells_every_problem_with_its_place(folder: Path) -> None:
+    wrong = {**WIDTHS, "steps": [{"type": "vision/blurr@v1", "name": "a"}, {"type": "vision/convert_grayscale@v1", "name": "b"}]}
+    (folder / "wrong.json").write_text(json.dumps(wrong))
+    done = workflow("check", "w.json", "wrong.json", cwd=folder)
+    assert done.returncode == 2 and "w.json: ok" in done.stdout
+    assert "wrong.json: steps[0].type: unknown block type `vision/blurr@v1`" in done.stderr
+    assert "wrong.json: steps[1].image: required and missing" in done.stderr
+    found = json.loads(workflow("check", "wrong.json", "--json", cwd=folder).stdout)
+    assert {problem["place"] for problem in found[0]["problems"]} >= {"steps[0].type", "steps[1].image"}
+
+
+def test_blocks_lists_all_and_shows_one() -> None:
+    listed = workflow("blocks").stdout
+    assert "florence/object_detection@v1" in listed and "vision/dynamic_crop@v1" in listed
+    shown = workflow("blocks", "DynamicCrop").stdout
+    assert "padding  (default 0)  integer at least 0, or a reference" in shown and "crops  image" in shown
+    assert json.loads(workflow("blocks", "florence/ocr@v1", "--json").stdout)["outputs"] == {"text": ["string", "language_model_output"]}
+
+
+def test_checking_and_listing_import_nothing_heavy() -> None:
+    code = (
+        "import sys; from workflow_engine.cli import main\n"
+        "try: main()\nexcept SystemExit: print([m for m in ('torch', 'transformers', 'supervision', 'cv2', 'numpy') "
+        "if m in sys.modules])"
+    )
+    for arguments in (["check", str(MAIN)], ["blocks"], ["schema"]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_the_main_example_runs_from_the_command_line(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "scene.png"), draw_scene(5, width=320, height=320, shapes=3, words=1).image)
+    done = workflow("run", MAIN, tmp_path / "scene.png", "--out", tmp_path / "out", "--report")
+    assert done.returncode == 0, done.stderr
+    line = json.loads((tmp_path / "out" / "results.jsonl").read_text())
+    assert line["outputs"]["picture"] == "scene.picture.png" and (tmp_path / "out" / "scene.picture.png").exists()
+    assert len(line["outputs"]["captions"]) == len(line["outputs"]["objects"]["predictions"])
