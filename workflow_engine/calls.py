@@ -12,6 +12,7 @@ from typing import Any
 
 from workflow_engine.block import FlowControl
 from workflow_engine.errors import RunCancelledError, StepError
+from workflow_engine.kinds import ANY, Kind
 from workflow_engine.plan import BoundField, PlannedStep, Source
 from workflow_engine.report import ElementError, Failed, Missing, Skip, Skipped, StepReport
 from workflow_engine.state import LiveLevel, RunState
@@ -34,7 +35,7 @@ class StepCall:
         self.stopped = stopped
         self.collapses = step.block.dimension < 0
         self.level = step.output_level if self.collapses else step.level
-        self.checks = [(name, _acceptors(output.kinds)) for name, output in step.outputs.items()]
+        self.checks = [(name, _acceptor(output.kinds)) for name, output in step.outputs.items()]
         self.report = StepReport(step.name, step.type)
         self.errors: list[ElementError] = []
         self.skips: list[Skip] = []
@@ -186,8 +187,8 @@ class StepCall:
         else:
             got = sorted(answer) if isinstance(answer, dict) else type(answer).__name__
             raise BlockAnswerError(f"a dict with {sorted(self.step.outputs)} is the answer, not {got}")
-        for (name, acceptors), value in zip(self.checks, values, strict=True):
-            if value is not None and acceptors and not any(accepts(value) for accepts in acceptors):
+        for (name, accepts), value in zip(self.checks, values, strict=True):
+            if value is not None and accepts is not None and not accepts(value):
                 kinds = ", ".join(kind.name for kind in self.step.outputs[name].kinds)
                 raise BlockAnswerError(f"the output `{name}` is {kinds}, but the block gave a {type(value).__name__}")
         return values
@@ -205,9 +206,12 @@ class StepCall:
             self.state.store((self.step.name, name), items)
 
 
-def _acceptors(kinds: Sequence[Any]) -> tuple[Callable[[Any], bool], ...]:
-    """The checks of an output's kinds; none where anything goes."""
-    return () if any(kind.name == "*" for kind in kinds) else tuple(kind.accepts for kind in kinds)
+def _acceptor(kinds: Sequence[Kind]) -> Callable[[Any], bool] | None:
+    """The check of an output's kinds; none where anything goes."""
+    if ANY in kinds:
+        return None
+    checks = list(dict.fromkeys(kind.accepts for kind in kinds))
+    return checks[0] if len(checks) == 1 else lambda value: any(accepts(value) for accepts in checks)
 
 
 def _first(one: Lacks | None, other: Lacks | None) -> Lacks | None:

@@ -12,9 +12,8 @@ import binascii
 import threading
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workflow_engine.lazy import LazyModule
 
@@ -29,14 +28,15 @@ else:
     np = LazyModule("numpy")
 
 _URL_TIMEOUT_SECONDS = 30
+_reading = threading.Lock()
+"""Held while a file is decoded: images are decoded once, whoever asks first."""
 
 
 class ImageError(ValueError):
     """A value cannot be read as an image; the message says what it was and what would fit."""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where an image lies in the root image it was cut from: `root = offset + scale * own`, in pixels."""
 
     x: float = 0.0
@@ -49,7 +49,7 @@ class Origin:
     @property
     def is_root(self) -> bool:
         """Whether own coordinates are root coordinates."""
-        return (self.x, self.y, self.scale_x, self.scale_y) == (0.0, 0.0, 1.0, 1.0)
+        return self[:4] == (0.0, 0.0, 1.0, 1.0)
 
 
 class Image:
@@ -60,7 +60,7 @@ class Image:
         parent: the image it was cut from, or None for a root image.
     """
 
-    __slots__ = ("_lock", "_origin", "_pixels", "_read", "name", "parent")
+    __slots__ = ("_origin", "_pixels", "_read", "name", "parent")
 
     def __init__(
         self,
@@ -73,9 +73,12 @@ class Image:
         self.name = name
         self.parent = parent
         self._origin = origin
-        self._lock = threading.Lock()
-        self._read: Callable[[], Pixels] | None = pixels if callable(pixels) else None
-        self._pixels: Pixels | None = None if callable(pixels) else _read_only(pixels)
+        self._read: Callable[[], Pixels] | None = None
+        self._pixels: Pixels | None = None
+        if callable(pixels):
+            self._read = pixels
+        else:
+            self._pixels = _read_only(pixels)
 
     @property
     def array(self) -> Pixels:
@@ -84,7 +87,9 @@ class Image:
         Raises:
             ImageError: the file or the bytes cannot be decoded.
         """
-        with self._lock:
+        if self._pixels is not None:
+            return self._pixels
+        with _reading:
             if self._pixels is None:
                 assert self._read is not None
                 self._pixels = _read_only(self._read())
@@ -131,8 +136,8 @@ class Image:
         if left >= right or top >= bottom:
             raise ImageError(f"the box ({x1}, {y1}, {x2}, {y2}) holds no pixel of the {width}x{height} image")
         own = self.origin
-        origin = Origin(own.x + left * own.scale_x, own.y + top * own.scale_y, own.scale_x, own.scale_y, own.root_width,
-                        own.root_height)  # fmt: skip
+        x, y = own.x + left * own.scale_x, own.y + top * own.scale_y
+        origin = Origin(x, y, own.scale_x, own.scale_y, own.root_width, own.root_height)
         return Image(array[top:bottom, left:right], name=self.name, parent=self, origin=origin)
 
     def derive(self, pixels: Pixels) -> Image:

@@ -26,7 +26,8 @@ ORIGIN = "origin"
 
 def is_detections(value: Any) -> bool:
     """Whether a value is `supervision.Detections`, without importing supervision."""
-    return any(base.__name__ == "Detections" for base in type(value).__mro__)
+    kind = type(value)
+    return kind.__name__ == "Detections" or any(base.__name__ == "Detections" for base in kind.__mro__)
 
 
 def on_image(found: sv.Detections, image: Image) -> sv.Detections:

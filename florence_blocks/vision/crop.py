@@ -48,38 +48,41 @@ class DynamicCrop(Block):
     ) -> list[dict[str, Any]]:
         """The crops of one image."""
         width, height = images.size
-        rounded = np.rint(predictions.xyxy).astype(int).tolist()
+        edges = np.rint(predictions.xyxy).astype(int) + np.array([-padding, -padding, padding, padding])
+        edges = edges.clip(0, np.array([width, height, width, height]))
+        shifted = predictions.xyxy - edges[:, [0, 1, 0, 1]]
         crops = []
-        for index, (x1, y1, x2, y2) in enumerate(rounded):
-            box = (max(0, x1 - padding), max(0, y1 - padding), min(width, x2 + padding), min(height, y2 + padding))
-            if box[0] >= box[2] or box[1] >= box[3]:
+        for index, (x1, y1, x2, y2) in enumerate(edges.tolist()):
+            if x1 >= x2 or y1 >= y2:
                 continue
-            crop = images.crop(*box)
+            crop = images.crop(x1, y1, x2, y2)
             if mask_opacity and predictions.mask is not None:
-                crop = _faded(crop, predictions.mask[index], box, mask_opacity, background_color)
-            crops.append({"crops": crop, "predictions": _shifted(predictions, index, box, crop)})
+                crop = _faded(crop, predictions.mask[index], (x1, y1, x2, y2), mask_opacity, background_color)
+            one = _one(predictions, index, shifted[index : index + 1], (x1, y1, x2, y2), crop)
+            crops.append({"crops": crop, "predictions": one})
         return crops
 
 
-def _shifted(found: sv.Detections, index: int, box: tuple[int, int, int, int], crop: Image) -> sv.Detections:
-    """One detection in the coordinates of its crop."""
-    one, offset = slice(index, index + 1), np.array([box[0], box[1]])
-    data = {key: value[one] for key, value in found.data.items()}
+def _one(found: sv.Detections, index: int, xyxy: Any, box: tuple[int, int, int, int], crop: Image) -> sv.Detections:
+    """One detection in the coordinates of its crop, `xyxy` `[1, 4]`."""
+    part = slice(index, index + 1)
+    data = {key: value[part] for key, value in found.data.items()}
     if "quads" in data:
-        data["quads"] = data["quads"] - offset
+        data["quads"] = data["quads"] - np.array(box[:2])
     if "polygons" in data:
         moved = np.empty(1, dtype=object)
-        moved[0] = [outline - offset for outline in data["polygons"][0]]
+        moved[0] = [outline - np.array(box[:2]) for outline in data["polygons"][0]]
         data["polygons"] = moved
-    return sv.Detections(
-        xyxy=found.xyxy[one] - np.array([*offset, *offset]),
-        mask=None if found.mask is None else np.asarray(found.mask[one], dtype=bool)[:, box[1] : box[3], box[0] : box[2]],
-        confidence=None if found.confidence is None else found.confidence[one],
-        class_id=None if found.class_id is None else found.class_id[one],
-        tracker_id=None if found.tracker_id is None else found.tracker_id[one],
-        data=data,
-        metadata={**found.metadata, ORIGIN: crop.origin},
-    )
+    mask = None if found.mask is None else np.asarray(found.mask[part], dtype=bool)[:, box[1] : box[3], box[0] : box[2]]
+    # a slice of checked detections needs no check, which would cost more than the crop itself
+    one = sv.Detections.__new__(sv.Detections)
+    one.__dict__.update(
+        xyxy=xyxy, mask=mask, data=data, metadata={**found.metadata, ORIGIN: crop.origin},
+        confidence=None if found.confidence is None else found.confidence[part],
+        class_id=None if found.class_id is None else found.class_id[part],
+        tracker_id=None if found.tracker_id is None else found.tracker_id[part],
+    )  # fmt: skip
+    return one
 
 
 def _faded(crop: Image, mask: Any, box: tuple[int, int, int, int], opacity: float, colour: Any) -> Image:

@@ -161,18 +161,29 @@ class DrawBlock(Block):
     drawing: Drawing
     outputs = IMAGE_OUTPUT
 
+    def __init__(self) -> None:
+        self._last: tuple[dict[str, Any], Any] | None = None
+
     def run(self, image: Image, predictions: sv.Detections, **fields: Any) -> Image:
         """The image of one element with its detections drawn on it."""
         del fields["copy_image"]
-        colours = palette(fields.pop("color_palette"), fields.pop("palette_size"), fields.pop("custom_colors"))
-        lookup = getattr(sv.ColorLookup, fields.pop("color_axis"))
+        lookup = getattr(sv.ColorLookup, fields["color_axis"])
+        annotator = self._annotator(fields, lookup)
         canvas = image.bgr.copy()
         if len(predictions) == 0:
             return image.derive(canvas)
         drawn = self._colourable(predictions, lookup)
-        annotator = self.drawing.annotator(color=colours, lookup=lookup, **fields)
         texts = {"labels": self.drawing.labels(predictions, **fields)} if self.drawing.labels else {}
         return image.derive(annotator.annotate(canvas, drawn, **texts))
+
+    def _annotator(self, fields: dict[str, Any], lookup: Any) -> Any:
+        """The annotator of these fields; the last one is kept, as the fields of a step rarely change."""
+        kept = self._last
+        if kept is None or kept[0] != fields:
+            colours = palette(fields["color_palette"], fields["palette_size"], fields["custom_colors"])
+            own = {name: value for name, value in fields.items() if name in self.drawing.fields}
+            kept = self._last = (fields, self.drawing.annotator(color=colours, lookup=lookup, **own))
+        return kept[1]
 
     def _colourable(self, found: sv.Detections, lookup: Any) -> sv.Detections:
         """Detections that the lookup can colour: without classes, all are of one class."""
