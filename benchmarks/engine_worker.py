@@ -1,7 +1,7 @@
 """The worker of `engine.py`: one engine in one process, asked over standard input, one JSON line each way.
 
-    {"do": "load", "definition": ..., "meta": {"feed": ...}}   compile, make the inputs, warm up
-    {"do": "round"}                                            {"compile_ms": ..., "run_ms": ...}
+{"do": "load", "definition": ..., "meta": {"feed": ...}}   compile, make the inputs, warm up
+{"do": "round"}                                            {"compile_ms": ..., "run_ms": ...}
 """
 
 from __future__ import annotations

@@ -147,7 +147,9 @@ def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
         missing = [key for key in ("x", "y", "width", "height") if not isinstance(row.get(key), (int, float))]
         if missing:
             raise ValueError(f"predictions[{index}] lacks the numbers {', '.join(missing)}")
-    boxes = [[r["x"] - r["width"] / 2, r["y"] - r["height"] / 2, r["x"] + r["width"] / 2, r["y"] + r["height"] / 2] for r in rows]
+    boxes = [
+        [r["x"] - r["width"] / 2, r["y"] - r["height"] / 2, r["x"] + r["width"] / 2, r["y"] + r["height"] / 2] for r in rows
+    ]
     names = [str(row.get("class", "")) for row in rows]
     order = {name: index for index, name in enumerate(dict.fromkeys(names))}
     scores = [row.get("confidence") for row in rows]

@@ -106,9 +106,7 @@ def _validate(
         return None
 
 
-def _draft(
-    index: int, block: type[Block], manifest: BlockManifest, raw: Mapping[str, Any], problems: list[Problem]
-) -> Draft:
+def _draft(index: int, block: type[Block], manifest: BlockManifest, raw: Mapping[str, Any], problems: list[Problem]) -> Draft:
     draft = Draft(index, manifest.name, block, manifest)
     for name in type(manifest).model_fields:
         if name in ("type", "name"):

@@ -62,7 +62,9 @@ def collect(state: RunState) -> list[dict[str, Any]]:
 
 def _rows(state: RunState, output: PlannedOutput, rows: int) -> list[Any]:
     keyed = {key: _column(state, output, key) for key in output.columns}
-    items = keyed[""] if "" in keyed else [dict(zip(keyed, values, strict=True)) for values in zip(*keyed.values(), strict=True)]
+    items = (
+        keyed[""] if "" in keyed else [dict(zip(keyed, values, strict=True)) for values in zip(*keyed.values(), strict=True)]
+    )
     if output.level == RUN:
         return items * rows
     return state.nest(items, output.level, depth=1)

@@ -81,4 +81,3 @@ def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | 
     known = registry if registry is not None else plugins.registry()
     plan, warnings = compile_definition(read_definition(definition), known)
     return Workflow(plan, warnings, known)
-

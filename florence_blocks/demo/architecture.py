@@ -64,12 +64,8 @@ def build_tokenizer(seed: int = 0) -> Tokenizer:
     )  # fmt: skip
     tokenizer.train_from_iterator((f" {word}" for word in words), trainer)
     tokenizer.add_special_tokens([f"<loc_{k}>" for k in range(BINS)] + ["<sep>", "<poly>", "</poly>", "<and>", "<image>"])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A {EOS}", special_tokens=[(BOS, 0), (EOS, 2)]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A {EOS}", special_tokens=[(BOS, 0), (EOS, 2)])
     return tokenizer
-
-
 
 
 def build_model(tokenizer: Tokenizer) -> Florence2ForConditionalGeneration:

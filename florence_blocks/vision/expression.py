@@ -59,7 +59,7 @@ class Where(Parsed):
             QueryError: with the position of what does not belong there.
         """
         if not isinstance(value, str) or not value.strip():
-            raise QueryError("an expression is a text such as `class_name == \"star\" and area > 400`")
+            raise QueryError('an expression is a text such as `class_name == "star" and area > 400`')
         if len(value) > MAX_LENGTH:
             raise QueryError(f"an expression has at most {MAX_LENGTH} characters, not {len(value)}")
         try:
@@ -132,6 +132,8 @@ def _compare(node: ast.Compare, text: str) -> Evaluate:
 
 def _call(node: ast.Call, name: str, text: str) -> Evaluate:
     if name not in _FUNCTIONS:
-        raise QueryError(f"column {node.col_offset + 1} of `{text}`: unknown function `{name}` (known: {', '.join(_FUNCTIONS)})")
+        raise QueryError(
+            f"column {node.col_offset + 1} of `{text}`: unknown function `{name}` (known: {', '.join(_FUNCTIONS)})"
+        )
     function, arguments = _FUNCTIONS[name], [_compile(argument, text) for argument in node.args]
     return lambda one: function(*(argument(one) for argument in arguments))

@@ -109,7 +109,10 @@ def test_a_wrong_argument_is_told_and_ends_with_two(folder: Path, arguments: lis
 
 
 def test_check_tells_every_problem_with_its_place(folder: Path) -> None:
-    wrong = {**WIDTHS, "steps": [{"type": "vision/blurr@v1", "name": "a"}, {"type": "vision/convert_grayscale@v1", "name": "b"}]}
+    wrong = {
+        **WIDTHS,
+        "steps": [{"type": "vision/blurr@v1", "name": "a"}, {"type": "vision/convert_grayscale@v1", "name": "b"}],
+    }
     (folder / "wrong.json").write_text(json.dumps(wrong))
     done = workflow("check", "w.json", "wrong.json", cwd=folder)
     assert done.returncode == 2 and "w.json: ok" in done.stdout
@@ -124,7 +127,9 @@ def test_blocks_lists_all_and_shows_one() -> None:
     assert "florence/object_detection@v1" in listed and "vision/dynamic_crop@v1" in listed
     shown = workflow("blocks", "DynamicCrop").stdout
     assert "padding  (default 0)  integer at least 0, or a reference" in shown and "crops  image" in shown
-    assert json.loads(workflow("blocks", "florence/ocr@v1", "--json").stdout)["outputs"] == {"text": ["string", "language_model_output"]}
+    assert json.loads(workflow("blocks", "florence/ocr@v1", "--json").stdout)["outputs"] == {
+        "text": ["string", "language_model_output"]
+    }
 
 
 def test_checking_and_listing_import_nothing_heavy() -> None:

@@ -50,7 +50,7 @@ def test_a_block_that_two_plugins_bring_names_both_distributions() -> None:
         def workflow_engine_blocks(self) -> list[Any]:
             return [type("Add2", (Add,), {})]
 
-    with pytest.raises(PluginError, match="`more` of more 2: brings the block `toy/add@v1`.*`toys` of toys 1") as error:
+    with pytest.raises(PluginError, match=r"`more` of more 2: brings the block `toy/add@v1`.*`toys` of toys 1") as error:
         toy_registry(Plugin("more", "more 2", Other()))
     assert error.value.distribution == "more 2"
 
@@ -83,7 +83,9 @@ class NoBlock:
         return [dict]
 
 
-@pytest.mark.parametrize(("broken", "said"), [(Misspelt(), "workflow_engine_block"), (Raises(), "boom"), (NoBlock(), "is not a block")])
+@pytest.mark.parametrize(
+    ("broken", "said"), [(Misspelt(), "workflow_engine_block"), (Raises(), "boom"), (NoBlock(), "is not a block")]
+)
 def test_a_broken_plugin_is_told_with_its_distribution(broken: Any, said: str) -> None:
     with pytest.raises(PluginError, match=said) as error:
         build_registry([Plugin("broken", "broken-package 3", broken)])

@@ -63,9 +63,7 @@ def test_an_outer_value_joins_every_element_under_it() -> None:
 
 
 def test_a_batched_block_is_called_once_for_elements_of_any_depth() -> None:
-    workflow = toy_workflow(
-        [SPLIT, {"type": "toy/batch_double@v1", "value": "$steps.s0.item"}], {"o": "$steps.s1.value"}
-    )
+    workflow = toy_workflow([SPLIT, {"type": "toy/batch_double@v1", "value": "$steps.s0.item"}], {"o": "$steps.s1.value"})
     BatchDouble.calls.clear()
     assert rows(workflow, x=[[1, 2], [], [3, 4, 5]]) == [[2, 4], [], [6, 8, 10]]
     assert BatchDouble.calls == [5]

@@ -232,4 +232,3 @@ def toy_workflow(steps: list[dict[str, Any]], outputs: dict[str, str], inputs: l
 def problems_of(error: Any) -> list[str]:
     """The problems of a definition error, as text."""
     return [str(problem) for problem in error.value.problems]
-

@@ -91,7 +91,9 @@ def test_a_wrong_dtype_is_told() -> None:
         shared_model("florence-2-demo", dtype="int8")
 
 
-def test_many_threads_share_one_instance_and_a_failed_load_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_threads_share_one_instance_and_a_failed_load_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "model"
     shutil.copytree(CHECKPOINT, folder)
     loads: list[str] = []

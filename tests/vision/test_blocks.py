@@ -28,7 +28,11 @@ def run(steps: list[dict[str, Any]], selector: str, *, image: Any = PIXELS, coor
         "version": "1.0",
         "inputs": [
             {"type": "WorkflowImage", "name": "image"},
-            {"type": "WorkflowBatchInput", "name": "d", "kind": ["instance_segmentation_prediction", "object_detection_prediction"]},
+            {
+                "type": "WorkflowBatchInput",
+                "name": "d",
+                "kind": ["instance_segmentation_prediction", "object_detection_prediction"],
+            },
             {"type": "WorkflowParameter", "name": "p", "default_value": None},
         ],
         "steps": steps,
@@ -71,7 +75,12 @@ def test_detections_on_crops_come_back_in_root_or_own_coordinates() -> None:
 
 
 def test_crops_of_crops_know_their_root() -> None:
-    again = {"type": "vision/dynamic_crop@v1", "name": "again", "images": "$steps.crop.crops", "predictions": "$steps.crop.predictions"}
+    again = {
+        "type": "vision/dynamic_crop@v1",
+        "name": "again",
+        "images": "$steps.crop.crops",
+        "predictions": "$steps.crop.predictions",
+    }
     (inner,), _ = run([crop(), again], "$steps.again.predictions")
     assert inner.xyxy.tolist() == [[10, 10, 30, 40]]
 
@@ -82,7 +91,15 @@ def test_a_crop_with_mask_opacity_covers_what_is_outside_the_mask() -> None:
 
 
 def test_static_crops_take_pixels_or_shares() -> None:
-    pixels = {"type": "AbsoluteStaticCrop", "name": "s", "image": "$inputs.image", "x_center": 50, "y_center": 30, "width": 20, "height": 10}
+    pixels = {
+        "type": "AbsoluteStaticCrop",
+        "name": "s",
+        "image": "$inputs.image",
+        "x_center": 50,
+        "y_center": 30,
+        "width": 20,
+        "height": 10,
+    }
     shares = {"type": "roboflow_core/relative_statoic_crop@v1", "name": "s", "images": "$inputs.image", "x_center": 0.5,
               "y_center": 0.5, "width": 0.2, "height": 0.5}  # fmt: skip
     assert np.array_equal(run([pixels], "$steps.s.crops").array, PIXELS[25:35, 40:60])
@@ -157,7 +174,9 @@ def test_a_grey_image_is_drawn_on_in_colour() -> None:
     assert run([draw], "$steps.s.image", image=PIXELS[:, :, 0].copy()).array.shape == PIXELS.shape
 
 
-@pytest.mark.parametrize("text", ["Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Text"])
+@pytest.mark.parametrize(
+    "text", ["Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Text"]
+)
 def test_labels_need_neither_confidences_nor_classes(text: str) -> None:
     draw = step("label_visualization", image="$inputs.image", predictions="$inputs.d", text=text)
     plain = sv.Detections(xyxy=np.array([[10, 10, 30, 40]], float))
@@ -165,7 +184,13 @@ def test_labels_need_neither_confidences_nor_classes(text: str) -> None:
 
 
 def test_palettes_are_checked() -> None:
-    draw = step("bounding_box_visualization", image="$inputs.image", predictions="$inputs.d", color_palette="CUSTOM", custom_colors=["#00ff00"])
+    draw = step(
+        "bounding_box_visualization",
+        image="$inputs.image",
+        predictions="$inputs.d",
+        color_palette="CUSTOM",
+        custom_colors=["#00ff00"],
+    )
     assert (run([draw], "$steps.s.image").array == [0, 255, 0]).all(axis=2).any()
     with pytest.raises(Exception, match="nonsense"):
         run([{**draw, "color_palette": "nonsense"}], "$steps.s.image")

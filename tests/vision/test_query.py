@@ -196,7 +196,7 @@ def test_what_is_no_expression_is_told_by_its_position(text: str, said: str) -> 
 
 
 def test_values_that_do_not_fit_each_other_are_told() -> None:
-    for text in ('class_name > 5', '"a" * 9 == "b"', "area / 0 > 1"):
+    for text in ("class_name > 5", '"a" * 9 == "b"', "area / 0 > 1"):
         with pytest.raises(QueryError, match="cannot be decided"):
             Where.parse(text)(rows(found())[0])
 

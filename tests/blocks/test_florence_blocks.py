@@ -1,0 +1,189 @@
+"""The Florence blocks in workflows, on drawn scenes with known contents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from florence_blocks.blocks.typed import BLOCKS
+from florence_blocks.demo import Scene, draw_scene
+from florence_blocks.demo.corpus import caption, detailed_caption, more_detailed_caption
+from florence_blocks.demo.metrics import iou
+from florence_blocks.requests import Request
+from florence_blocks.runtime.model import FlorenceModel
+from workflow_engine import WorkflowDefinitionError, compile
+from workflow_engine.block import block_types
+from workflow_engine.workflow import Workflow
+
+SCENES = [draw_scene(seed, shapes=count, words=1) for seed, count in ((31, 3), (32, 2), (33, 4))]
+IMAGES = [scene.image for scene in SCENES]
+
+
+def workflow(*steps: dict[str, Any], **outputs: str) -> Workflow:
+    return compile({
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowImage", "name": "image"},
+                   {"type": "WorkflowBatchInput", "name": "d", "kind": ["object_detection_prediction"]}]
+        if any("$inputs.d" in str(step) for step in steps) else [{"type": "WorkflowImage", "name": "image"}],
+        "steps": [{"name": f"s{number}", "images": "$inputs.image", **step} for number, step in enumerate(steps)],
+        "outputs": [{"type": "JsonField", "name": name, "selector": selector} for name, selector in outputs.items()],
+    })  # fmt: skip
+
+
+def column(flow: Workflow, **inputs: Any) -> list[Any]:
+    inputs.setdefault("image", IMAGES)
+    return [row["o"] for row in flow.run(on_error="raise", **inputs).outputs]
+
+
+DETECT = {"type": "florence/object_detection@v1"}
+
+
+def test_there_is_a_typed_block_for_every_task() -> None:
+    names = [block_types(block)[0].split("/")[1].split("@")[0] for block in BLOCKS]
+    assert names == [
+        "caption", "object_detection", "dense_region_caption", "region_proposal", "ocr", "ocr_with_regions",
+        "phrase_grounding", "open_vocabulary_detection", "phrase_segmentation", "region_segmentation",
+        "region_classification", "region_caption", "region_ocr", "prompt",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("granularity", "truth"), [("normal", caption), ("detailed", detailed_caption), ("very_detailed", more_detailed_caption)]
+)
+def test_captions_say_what_was_drawn(granularity: str, truth: Any) -> None:
+    got = column(workflow({"type": "florence/caption@v1", "granularity": granularity}, o="$steps.s0.caption"))
+    assert sum(text == truth(scene) for text, scene in zip(got, SCENES, strict=True)) >= 2
+
+
+@pytest.mark.parametrize("name", ["object_detection", "dense_region_caption", "region_proposal"])
+def test_detectors_find_the_shapes(name: str) -> None:
+    for scene, found in zip(SCENES, column(workflow({"type": f"florence/{name}@v1"}, o="$steps.s0.predictions")), strict=True):
+        assert hits(scene, found) == len(scene.shapes)
+
+
+def hits(scene: Scene, found: Any) -> int:
+    return sum(any(iou(tuple(box), shape.box) > 0.5 for box in found.xyxy) for shape in scene.shapes)
+
+
+def test_a_caption_can_be_grounded_and_its_regions_outlined() -> None:
+    flow = workflow(
+        {"type": "florence/caption@v1"}, {"type": "florence/phrase_grounding@v1", "phrase": "$steps.s0.caption"},
+        {"type": "florence/region_segmentation@v1", "regions": "$steps.s1.predictions"}, o="$steps.s2.predictions",
+    )  # fmt: skip
+    for scene, found in zip(SCENES, column(flow), strict=True):
+        assert hits(scene, found) == len(scene.shapes)
+        assert found.mask.shape[0] == len(found) and all(mask.any() for mask in found.mask)
+
+
+def test_region_blocks_answer_for_every_region_of_every_image() -> None:
+    flow = workflow(DETECT, {"type": "florence/region_caption@v1", "regions": "$steps.s0.predictions"}, o="$steps.s1.texts",
+                    p="$steps.s1.predictions", d="$steps.s0.predictions")  # fmt: skip
+    for row, scene in zip(flow.run(image=IMAGES).outputs, SCENES, strict=True):
+        assert sorted(row["o"]) == sorted(shape.name for shape in scene.shapes)
+        assert list(row["p"].data["class_name"]) == row["o"] and np.array_equal(row["p"].xyxy, row["d"].xyxy)
+        assert list(row["d"].data["class_name"]) != row["o"]
+
+
+def test_no_regions_give_an_empty_answer() -> None:
+    for name in ("region_caption", "region_segmentation", "region_ocr", "region_classification"):
+        flow = workflow({"type": f"florence/{name}@v1", "regions": []}, o="$steps.s0.predictions")
+        assert [len(found) for found in column(flow)] == [0, 0, 0]
+    flow = workflow({"type": "florence/region_ocr@v1", "regions": "$inputs.d"}, o="$steps.s0.texts")
+    assert column(flow, image=IMAGES[0], d={"predictions": []}) == [[]]
+
+
+def test_literal_boxes_are_regions_too() -> None:
+    word = SCENES[0].words[0]
+    flow = workflow({"type": "florence/region_ocr@v1", "regions": [list(word.box)]}, o="$steps.s0.texts")
+    assert column(flow, image=IMAGES[0]) == [[word.text]]
+
+
+@pytest.mark.parametrize(("which", "pick"), [("first", 0), ("last", -1), ("biggest", None), ("smallest", None)])
+def test_regions_to_use_narrows(which: str, pick: int | None) -> None:
+    boxes = [shape.box for shape in SCENES[0].shapes]
+    areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in boxes]
+    place = pick if pick is not None else areas.index((max if which == "biggest" else min)(areas))
+    flow = workflow({"type": "florence/region_caption@v1", "regions": [list(box) for box in boxes], "regions_to_use": which},
+                    o="$steps.s0.texts")  # fmt: skip
+    assert column(flow, image=IMAGES[0]) == [[SCENES[0].shapes[place].name]]
+
+
+def test_confidences_that_are_not_there_fail_the_element_and_say_so() -> None:
+    flow = workflow(DETECT, {"type": "florence/region_caption@v1", "regions": "$steps.s0.predictions",
+                             "regions_to_use": "most_confident"}, o="$steps.s1.texts")  # fmt: skip
+    result = flow.run(image=IMAGES[0])
+    assert result.outputs == [{"o": None}] and "have none" in result.report.errors[0].message
+
+
+def test_all_elements_of_a_step_go_to_the_model_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    answer = FlorenceModel.answer
+
+    def counted(self: FlorenceModel, requests: list[Request]) -> Any:
+        calls.append(len(requests))
+        return answer(self, requests)
+
+    monkeypatch.setattr(FlorenceModel, "answer", counted)
+    flow = workflow(DETECT, {"type": "vision/dynamic_crop@v1", "predictions": "$steps.s0.predictions"},
+                    {"type": "florence/caption@v1", "images": "$steps.s1.crops"}, o="$steps.s2.caption")  # fmt: skip
+    crops = column(flow)
+    assert calls == [3, sum(map(len, crops))]
+
+
+def test_texts_come_with_their_corners() -> None:
+    flow = workflow(
+        {"type": "florence/ocr_with_regions@v1"}, {"type": "florence/ocr@v1"}, o="$steps.s0.predictions", t="$steps.s1.text"
+    )
+    for row, scene in zip(flow.run(image=IMAGES).outputs, SCENES, strict=True):
+        assert row["t"] == scene.words[0].text
+        assert list(row["o"].data["text"]) == [scene.words[0].text] and iou(tuple(row["o"].xyxy[0]), scene.words[0].box) > 0.5
+
+
+def test_open_vocabulary_finds_what_is_there_and_leaves_out_what_is_not() -> None:
+    present, absent = (
+        SCENES[0].shapes[0].name,
+        next(n for n in ("red star", "blue circle") if n not in {s.name for s in SCENES[0].shapes}),
+    )
+    flow = workflow({"type": "florence/open_vocabulary_detection@v1", "classes": [present, absent]}, o="$steps.s0.predictions")
+    assert set(column(flow, image=IMAGES[0])[0].data["class_name"]) == {present}
+
+
+def test_a_prompt_is_sent_as_it_is() -> None:
+    flow = workflow({"type": "florence/prompt@v1", "text": "What is the text in the image?"}, o="$steps.s0.answer")
+    assert column(flow, image=IMAGES[0]) == [SCENES[0].words[0].text]
+
+
+def test_a_model_that_cannot_be_loaded_fails_its_step_and_names_what_would_fit() -> None:
+    result = workflow({**DETECT, "model_id": "florence-9"}, o="$steps.s0.predictions").run(image=IMAGES[0])
+    assert result.outputs == [{"o": None}] and "florence-2-base" in result.report.errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"type": "florence/caption@v1", "granularity": "long"}, "granularity"),
+        ({"type": "florence/phrase_grounding@v1"}, "phrase: required and missing"),
+        ({"type": "florence/phrase_grounding@v1", "phrase": "$inputs.image"}, "`string`, `language_model_output` would fit"),
+        ({"type": "florence/region_ocr@v1", "regions": [[1, 2, 3]]}, "a list of boxes"),
+        ({"type": "florence/region_ocr@v1", "regions": "$inputs.image"}, "object_detection_prediction"),
+        ({"type": "florence/ocr@v1", "max_new_tokens": 0}, "greater than or equal to 1"),
+        ({"type": "florence/ocr@v1", "num_beam": 3}, "did you mean `num_beams`"),
+    ],
+)
+def test_a_wrong_field_is_told_before_anything_runs(step: dict[str, Any], said: str) -> None:
+    with pytest.raises(WorkflowDefinitionError, match=said):
+        workflow(step)
+
+
+def test_an_empty_phrase_from_upstream_fails_alone() -> None:
+    flow = workflow(
+        {"type": "florence/ocr@v1"},
+        {"type": "florence/phrase_grounding@v1", "phrase": "$steps.s0.text"},
+        o="$steps.s1.predictions",
+    )
+    blank = draw_scene(5, shapes=2, words=0).image
+    result = flow.run(image=[IMAGES[0], blank])
+    assert result.outputs[0]["o"] is not None and result.outputs[1]["o"] is None
+    assert "it is empty" in result.report.errors[0].message and result.report.errors[0].element == (1,)

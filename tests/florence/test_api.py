@@ -1,0 +1,129 @@
+"""The Python API: forms of input and output, and answers that agree with what was drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import supervision as sv
+import torch
+from PIL import Image as PilImage
+
+from florence_blocks import Florence2
+from florence_blocks.demo import draw_scene
+from florence_blocks.demo.metrics import iou
+
+SCENE = draw_scene(21, shapes=3, words=1)
+OTHER = draw_scene(22, width=320, height=240, shapes=2, words=1)
+BOXES = [shape.box for shape in SCENE.shapes]
+
+
+@pytest.fixture(scope="module")
+def model() -> Florence2:
+    return Florence2.from_pretrained("florence-2-demo", device="cpu")
+
+
+def test_one_image_gives_one_result_and_a_list_gives_a_list(model: Florence2) -> None:
+    one = model.caption_image(SCENE.image)
+    assert isinstance(one, str) and model.caption_image([SCENE.image]) == [one]
+    several = model.caption_image([SCENE.image, OTHER.image, SCENE.image])
+    assert several[0] == several[2] == one and several[1] == model.caption_image(OTHER.image)
+    assert model.caption_image([]) == []
+
+
+def test_every_form_of_an_image_gives_the_same_answer(model: Florence2, tmp_path: Path) -> None:
+    path, rgb = tmp_path / "scene.png", np.ascontiguousarray(SCENE.image[:, :, ::-1])
+    cv2.imwrite(str(path), SCENE.image)
+    bgra = np.dstack([SCENE.image, np.full(SCENE.image.shape[:2], 255, np.uint8)])
+    tensor = torch.from_numpy(rgb).permute(2, 0, 1)
+    want = model.detect_objects(SCENE.image)
+    forms: list[tuple[Any, dict[str, Any]]] = [
+        (path, {}), (str(path), {}), (PilImage.fromarray(rgb), {}), (bgra, {}), (rgb, {"input_color_format": "rgb"}),
+        (tensor, {}), (tensor.float() / 255, {}), (tensor.flip(0), {"input_color_format": "bgr"}),
+    ]  # fmt: skip
+    for form, options in forms:
+        assert np.array_equal(model.detect_objects(form, **options).xyxy, want.xyxy), type(form)
+
+
+def test_granularities_say_more_and_more(model: Florence2) -> None:
+    texts = [model.caption_image(SCENE.image, granularity=g) for g in ("normal", "detailed", "very_detailed")]
+    assert len(texts[0]) < len(texts[1]) < len(texts[2])
+
+
+def test_objects_are_where_they_were_drawn(model: Florence2) -> None:
+    found = model.detect_objects(SCENE.image)
+    assert isinstance(found, sv.Detections) and found.confidence is None
+    assert sorted(found.data["class_name"]) == sorted(shape.category for shape in SCENE.shapes)
+    assert all(max(iou(tuple(box), shape.box) for shape in SCENE.shapes) > 0.6 for box in found.xyxy)
+    assert sorted(model.detect_objects(SCENE.image, labels_mode="captions").data["class_name"]) == sorted(
+        s.name for s in SCENE.shapes
+    )
+    assert set(model.detect_objects(SCENE.image, labels_mode="rois").data["class_name"]) == {""}
+
+
+def test_classes_and_phrases_find_their_own(model: Florence2) -> None:
+    name = SCENE.shapes[0].name
+    for found in (model.detect_objects(SCENE.image, classes=[name]), model.ground_phrase(SCENE.image, name)):
+        assert len(found) >= 1 and iou(tuple(found.xyxy[0]), SCENE.shapes[0].box) > 0.6
+
+
+def test_segmentations_have_one_mask_per_object(model: Florence2) -> None:
+    found = model.segment_phrase(OTHER.image, OTHER.shapes[0].name)
+    assert found.mask.shape == (1, 240, 320) and len(found.data["polygons"]) == 1
+    regions = model.segment_region(SCENE.image, BOXES)
+    assert [region.mask.shape[0] for region in regions] == [1, 1, 1]
+
+
+def test_regions_are_answered_in_the_form_they_were_asked(model: Florence2) -> None:
+    names = [shape.category for shape in SCENE.shapes]
+    assert model.classify_image_region(SCENE.image, BOXES[0]) == names[0]
+    assert model.classify_image_region(SCENE.image, BOXES) == names
+    assert model.classify_image_region(SCENE.image, np.array(BOXES)) == names
+    assert model.classify_image_region(SCENE.image, sv.Detections(xyxy=np.array(BOXES))) == names
+    assert model.classify_image_region([SCENE.image, OTHER.image], [BOXES, OTHER.shapes[0].box]) == [
+        names,
+        OTHER.shapes[0].category,
+    ]
+    assert model.classify_image_region([SCENE.image] * 2, BOXES[0]) == [names[0]] * 2
+    assert model.classify_image_region(SCENE.image, np.zeros((0, 4))) == []
+    assert model.caption_image_region(SCENE.image, BOXES) == [shape.name for shape in SCENE.shapes]
+
+
+def test_text_is_read_from_images_documents_and_regions(model: Florence2) -> None:
+    word = SCENE.words[0]
+    assert model.ocr_image(SCENE.image) == word.text
+    assert model.ocr_image_region(SCENE.image, word.box) == word.text
+    found = model.parse_document(SCENE.image)
+    assert list(found.data["text"]) == [word.text] and found.data["quads"].shape == (1, 4, 2)
+
+
+def test_limits_cut_answers_and_beams_are_taken(model: Florence2) -> None:
+    assert len(model.caption_image(SCENE.image, max_new_tokens=4)) < len(model.caption_image(SCENE.image))
+    assert isinstance(model.caption_image(SCENE.image, num_beams=3), str)
+    assert isinstance(model.prompt(SCENE.image, "What does the image describe?"), str)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m: m.caption_image(SCENE.image, granularity="long"), "normal or detailed"),
+        (lambda m: m.caption_image("missing.png"), "`missing.png` is not a file"),
+        (lambda m: m.caption_image(SCENE.image.astype(float)), "float64 is not an image"),
+        (lambda m: m.caption_image(torch.zeros(4, 5)), "\\[3, height, width\\]"),
+        (lambda m: m.caption_image(torch.full((3, 4, 4), 2.0)), "within 0 and 1"),
+        (lambda m: m.caption_image(SCENE.image, max_new_tokens=0), "at least 1"),
+        (lambda m: m.caption_image(SCENE.image, input_color_format="xyz"), '"bgr" or "rgb"'),
+        (lambda m: m.detect_objects(SCENE.image, labels_mode="names"), "classes or rois"),
+        (lambda m: m.detect_objects(SCENE.image, labels_mode="rois", classes=["star"]), "classes fit"),
+        (lambda m: m.ground_phrase(SCENE.image, " "), "it is empty"),
+        (lambda m: m.classify_image_region(SCENE.image, [1, 2, 3]), "\\[4\\] or \\[k, 4\\]"),
+        (lambda m: m.classify_image_region([SCENE.image] * 2, [[1, 2, 3, 4]] * 3), "3 entries for 2 images"),
+        (lambda m: m.caption_image_region(SCENE.image, [0, 0, float("nan"), 5]), "finite"),
+    ],
+)
+def test_what_does_not_fit_is_told(model: Florence2, call: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        call(model)
