@@ -71,6 +71,7 @@ class Ours:
     packages = ("florence-blocks", "supervision", "numpy", "pydantic")
 
     def compile(self, definition: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
+        """A function that runs the definition."""
         from workflow_engine import compile
 
         workflow = compile(definition)
@@ -83,6 +84,7 @@ class Peer:
     packages = ("roboflow-workflows", "inference", "supervision", "numpy", "pydantic")
 
     def compile(self, definition: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
+        """A function that runs the definition."""
         from roboflow_workflows.execution_engine.core import ExecutionEngine
 
         engine = ExecutionEngine.init(

@@ -30,6 +30,7 @@ from workflow_engine.data import Image
 
 R = TypeVar("R")
 ColourFormat = Literal["bgr", "rgb"]
+Granularity = Literal["normal", "detailed", "very_detailed"]
 
 CAPTION_TASKS = {"normal": "caption", "detailed": "detailed_caption", "very_detailed": "more_detailed_caption"}
 DETECTION_TASKS = {"classes": "object_detection", "rois": "region_proposal", "captions": "dense_region_caption"}
@@ -89,9 +90,7 @@ class Florence2:
 
     # ------------------------------------------------------------------ whole images
 
-    def caption_image(
-        self, images: Any, granularity: Literal["normal", "detailed", "very_detailed"] = "normal", **settings: Any
-    ) -> Any:
+    def caption_image(self, images: Any, granularity: Granularity = "normal", **settings: Any) -> Any:
         """Describe images; returns a text, or a list of texts."""
         task = _choice(CAPTION_TASKS, "granularity", granularity)
         return self._ask(images, task, lambda answer, image: answer.text, settings)
@@ -141,7 +140,7 @@ class Florence2:
     # ------------------------------------------------------------------ regions
 
     def segment_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
-        """Outline the object in each region; `sv.Detections` per region, in the form of `xyxy` (see `classify_image_region`)."""
+        """Outline the object in each region; `sv.Detections`, in the form of `xyxy` (see `classify_image_region`)."""
         return self._ask_regions(images, xyxy, "region_segmentation", _detections, settings)
 
     def classify_image_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:

@@ -144,7 +144,8 @@ else:
         """A literal of T, or a reference to something that gives one.
 
         The kinds a reference may have follow from T; `Annotated[Value[T], Accepts(...)]` says them outright. Constraints go on
-        the literal: `Value[Annotated[int, Field(ge=0)]]`. Values that come in through the reference are validated like literals.
+        the literal: `Value[Annotated[int, Field(ge=0)]]`. Values that come in through the reference are validated like
+        literals.
         """
 
         @classmethod

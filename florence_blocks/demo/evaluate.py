@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from florence_blocks.demo.corpus import NAMES, caption, detailed_caption, more_detailed_caption, named_by
 from florence_blocks.demo.metrics import Tally, mask_iou, matches
 from florence_blocks.demo.scenes import Box, Floats, Scene, draw_scene
-from florence_blocks.florence import Florence2
+from florence_blocks.florence import Florence2, Granularity
 
 FIRST_SEED = 10_000_000
 BATCH = 50
@@ -88,11 +88,12 @@ def _proposals(batch: _Batch) -> None:
 
 
 def _captions(batch: _Batch) -> None:
-    for name, granularity, truth in (
+    asked: tuple[tuple[str, Granularity, Callable[[Scene], str]], ...] = (
         ("caption exact", "normal", caption),
         ("detailed caption exact", "detailed", detailed_caption),
         ("very detailed caption exact", "very_detailed", more_detailed_caption),
-    ):
+    )
+    for name, granularity, truth in asked:
         for scene, text in zip(batch.scenes, batch.model.caption_image(batch.images, granularity), strict=True):
             batch.tallies[name].add(text == truth(scene))
 

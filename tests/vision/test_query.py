@@ -64,7 +64,8 @@ def test_operations_on_plain_values(value: Any, operations: list[dict[str, Any]]
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [("class_name", ["star", "circle", "star"]), ("confidence", [0.9, 0.4, 0.7]), ("x_min", [10, 50, 0]), ("y_max", [40, 60, 5]),
+    [("class_name", ["star", "circle", "star"]), ("confidence", [0.9, 0.4, 0.7]), ("x_min", [10, 50, 0]),
+     ("y_max", [40, 60, 5]),
      ("size", [600, 1600, 25]), ("center", [(20, 25), (70, 40), (2.5, 2.5)]), ("class_id", [0, 1, 0]),
      ("tracker_id", [None] * 3)],
 )  # fmt: skip
@@ -84,11 +85,20 @@ def test_operations_on_detections_leave_the_given_ones_alone() -> None:
     assert list(given.data["class_name"]) == ["star", "circle", "star"] and given.xyxy[0].tolist() == [10, 10, 30, 40]
 
 
+def asked(name: str) -> dict[str, Any]:
+    """The operand that asks a detection for a property."""
+    return {"operations": [{"type": "ExtractDetectionProperty", "property_name": name}]}
+
+
+def unary(value: Any, operator: str) -> dict[str, Any]:
+    return {"type": "UnaryStatement", "operand": {"type": "StaticOperand", "value": value}, "operator": {"type": operator}}
+
+
 def test_a_filter_asks_every_detection_and_the_parameters_of_the_step() -> None:
     least = {"type": "DynamicOperand", "operand_name": "least"}
     group = {"type": "StatementGroup", "operator": "and", "statements": [
-        compare({"operations": [{"type": "ExtractDetectionProperty", "property_name": "class_name"}]}, "in (Sequence)", ["star"]),
-        {**compare({"operations": [{"type": "ExtractDetectionProperty", "property_name": "size"}]}, "(Number) >", 0),
+        compare(asked("class_name"), "in (Sequence)", ["star"]),
+        {**compare(asked("size"), "(Number) >", 0),
          "right_operand": least},
     ]}  # fmt: skip
     kept = chain({"type": "DetectionsFilter", "filter_operation": group})(found(), {"least": 100})
@@ -106,8 +116,8 @@ def test_a_filter_asks_every_detection_and_the_parameters_of_the_step() -> None:
         (compare([1, 2], "all in (Sequence)", [1, 2, 3]), True),
         (compare([1, 9], "any in (Sequence)", [1, 2, 3]), True),
         (compare("a", "==", "a"), True),
-        ({"type": "UnaryStatement", "operand": {"type": "StaticOperand", "value": None}, "operator": {"type": "Exists"}}, False),
-        ({"type": "UnaryStatement", "operand": {"type": "StaticOperand", "value": []}, "operator": {"type": "(Sequence) is empty"}}, True),
+        (unary(None, "Exists"), False),
+        (unary([], "(Sequence) is empty"), True),
         ({"type": "StatementGroup", "operator": "and", "statements": [compare(1, "==", 1), compare(1, "==", 2)]}, False),
         ({"type": "StatementGroup", "statements": [compare(1, "==", 1), compare(1, "==", 2)]}, True),
     ],
