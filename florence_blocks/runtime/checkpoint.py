@@ -6,7 +6,7 @@ Only transformers' native Florence-2 classes and only safetensors: no code and n
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
 from florence_blocks.demo import CHECKPOINT as DEMO_CHECKPOINT
+from florence_blocks.runtime import adapters
 from florence_blocks.runtime.preprocess import Preprocessor
 
 SHORT_NAMES: Final = {
@@ -64,6 +65,8 @@ def resolve(model_id: str) -> str:
         return str(DEMO_CHECKPOINT)
     if model_id in SHORT_NAMES:
         return SHORT_NAMES[model_id]
+    if model_id.lower().removeprefix("microsoft/") in SHORT_NAMES:  # the same weights, in the former code's layout
+        return SHORT_NAMES[model_id.lower().removeprefix("microsoft/")]
     path = Path(model_id).expanduser()
     if path.is_dir():
         return str(path.resolve())
@@ -79,21 +82,28 @@ def load(source: str, *, device: torch.device, dtype: torch.dtype, revision: str
     Raises:
         CheckpointError: it cannot be read, or is not a Florence-2 in transformers' native format with safetensors.
     """
-    adapter = Path(source) / "adapter_config.json"
-    if adapter.is_file():
-        return _load_adapter(Path(source), adapter, device, dtype)
+    if (Path(source) / adapters.CONFIG).is_file():
+        return _load_adapter(Path(source), device, dtype)
     _check_folder(Path(source))
     logging.disable_progress_bar()
     try:
-        model = Florence2ForConditionalGeneration.from_pretrained(
-            source, revision=revision or "main", dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
+        loaded: Any = Florence2ForConditionalGeneration.from_pretrained(
+            source, revision=revision or "main", dtype=dtype, use_safetensors=True, trust_remote_code=False,
+            output_loading_info=True,
+        )  # fmt: skip
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
         processor = _processor_config(source, revision)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"`{source}` cannot be loaded: {_first_line(error)}") from error
+    model, loading = loaded
     if not isinstance(model, Florence2ForConditionalGeneration):
         raise CheckpointError(f"`{source}` is a {type(model).__name__}, not a Florence-2")
+    missing = sorted(loading["missing_keys"])
+    if missing:  # transformers fills them with noise
+        raise CheckpointError(
+            f"`{source}` lacks {len(missing)} weights of a Florence-2, the first is `{missing[0]}`; "
+            "a checkpoint of the former remote code has other names and has to be converted"
+        )
     images = processor.get("image_processor", processor)
     return Checkpoint(
         source=source,
@@ -136,18 +146,13 @@ def _processor_config(source: str, revision: str | None) -> dict[str, Any]:
     raise ValueError("it has no processor_config.json or preprocessor_config.json with an image_seq_length")
 
 
-def _load_adapter(folder: Path, config: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    """Load a PEFT adapter: its base model, with the adapter merged into the weights."""
+def _load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """Load an adapter: its base model, with the adapter merged into the weights."""
     try:
-        from peft import PeftModel
+        base = load(resolve(adapters.base_model(folder)), device=device, dtype=dtype)
+        merged = adapters.merge(base.model, folder)
+    except adapters.AdapterError as error:
+        raise CheckpointError(f"the adapter `{folder}` cannot be used: {error}") from error
     except ImportError:
         raise CheckpointError(f"`{folder}` is an adapter; `pip install florence-blocks[peft]` loads adapters") from None
-    base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise CheckpointError(f"`{config}` does not name its base model")
-    checkpoint = load(resolve(base), device=device, dtype=dtype)
-    try:
-        merged = PeftModel.from_pretrained(checkpoint.model, str(folder)).merge_and_unload()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"the adapter `{folder}` does not fit `{base}`: {_first_line(error)}") from error
-    return Checkpoint(str(folder), merged.eval(), checkpoint.tokenizer, checkpoint.preprocessor, checkpoint.image_tokens)
+    return replace(base, source=str(folder), model=merged.eval())

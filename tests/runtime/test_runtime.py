@@ -126,18 +126,3 @@ def test_importing_the_packages_and_listing_blocks_imports_nothing_heavy() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_an_adapter_folder_is_merged_into_its_base(tmp_path: Path) -> None:
-    from peft import LoraConfig, get_peft_model
-
-    base = shared_model("florence-2-demo", device="cpu").checkpoint
-    config = LoraConfig(r=2, target_modules=["q_proj", "out_proj"], init_lora_weights=False)
-    fresh = checkpoints.load(base.source, device=torch.device("cpu"), dtype=torch.float32).model
-    get_peft_model(fresh, config).save_pretrained(str(tmp_path))
-    saved = json.loads((tmp_path / "adapter_config.json").read_text())
-    (tmp_path / "adapter_config.json").write_text(json.dumps({**saved, "base_model_name_or_path": "florence-2-demo"}))
-    tuned = shared_model(str(tmp_path), device="cpu").model
-    name = "model.language_model.decoder.layers.0.self_attn.q_proj.weight"
-    assert not torch.equal(tuned.state_dict()[name], base.model.state_dict()[name])
-    assert not any("lora" in key for key in tuned.state_dict())
