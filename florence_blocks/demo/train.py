@@ -291,6 +291,14 @@ def train_joint(model: Florence2ForConditionalGeneration, tokenizer: Tokenizer, 
     trainer.run(losses, lambda: export(model, tokenizer, work / "export"))
 
 
+def kept_tokenizer(work: Path) -> Tokenizer:
+    """The tokenizer of a training; its ids follow from the corpus, so that a run keeps the one it began with."""
+    path = work / "tokenizer.json"
+    if not path.exists():
+        build_tokenizer().save(str(path))
+    return Tokenizer.from_file(str(path))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m florence_blocks.demo.train", description=__doc__,
@@ -305,7 +313,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     options.work.mkdir(parents=True, exist_ok=True)
-    tokenizer = build_tokenizer()
+    tokenizer = kept_tokenizer(options.work)
     model = build_model(tokenizer)
     train_tower(model, options.work, options.workers)
     train_text(model, tokenizer, options.work, options.scenes)
