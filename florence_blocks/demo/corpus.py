@@ -18,6 +18,7 @@ from florence_blocks.tasks import TASKS
 
 BINS: Final = 1000
 NAMES: Final = tuple(f"{colour} {category}" for colour in COLOURS for category in CATEGORIES)
+ALL_NAMES: Final = (*NAMES, *CATEGORIES)
 WEIGHTS: Final = {
     "caption": 0.7, "detailed_caption": 0.6, "more_detailed_caption": 0.6, "object_detection": 1.4,
     "dense_region_caption": 0.9, "region_proposal": 0.8, "ocr": 1.4, "ocr_with_regions": 1.5, "phrase_grounding": 1.8,
@@ -118,12 +119,13 @@ def located(scene: Scene, phrases: Sequence[str]) -> str:
 
 
 def _some_name(scene: Scene, rng: np.random.Generator, present: float) -> str:
-    """A name, with the given probability one of a shape that is there."""
-    if scene.shapes and rng.random() < present:
-        name = scene.shapes[rng.integers(len(scene.shapes))].name
-    else:
-        name = NAMES[rng.integers(len(NAMES))]
-    return name if rng.random() < 0.5 else name.split()[1]
+    """A name, with the given probability one of a shape that is there; names of several shapes come often."""
+    wanted = rng.random() < present
+    names = [name for name in ALL_NAMES if bool(named_by(scene, name)) == wanted]
+    several = [name for name in names if len(named_by(scene, name)) > 1]
+    if several and rng.random() < 0.5:
+        names = several
+    return str((names or ALL_NAMES)[rng.integers(len(names or ALL_NAMES))])
 
 
 def _phrase_grounding(scene: Scene, rng: np.random.Generator) -> Pair:
@@ -145,19 +147,18 @@ def _open_vocabulary_detection(scene: Scene, rng: np.random.Generator) -> Pair:
     return _pair("open_vocabulary_detection", located(scene, names), classes="<and>".join(names))
 
 
-def _phrase_segmentation(scene: Scene, rng: np.random.Generator) -> Pair:
-    """A phrase that names one shape, sometimes none; what several answer to is no one's outline.
+def _phrase_segmentation(scene: Scene, rng: np.random.Generator) -> Pair | None:
+    """A phrase that names one shape; what several answer to is no one's outline.
 
-    Few are absent: an outline begins with a location, whose probability is spread over many bins, and the end token would
-    win against all of them long before the model means it.
+    None are absent: an outline begins with a location, whose probability is spread over many bins, so that the end token
+    would win against all of them long before the model means it. The published models always outline something, too.
     """
-    unique = [name for name in (*NAMES, *CATEGORIES) if len(named_by(scene, name)) == 1]
-    absent = [name for name in (*NAMES, *CATEGORIES) if not named_by(scene, name)]
-    names = absent if not unique or (absent and rng.random() < 0.08) else unique
+    names = [name for name in ALL_NAMES if len(named_by(scene, name)) == 1]
+    if not names:
+        return None
     name = names[rng.integers(len(names))]
-    outlines = [locations(shape.outline, scene.size) for shape in named_by(scene, name)]
-    phrase = (article(name), f"the {name}", name)[rng.integers(3)]
-    return _pair("phrase_segmentation", "<sep>".join(outlines), phrase=phrase)
+    outline = locations(named_by(scene, name)[0].outline, scene.size)
+    return _pair("phrase_segmentation", outline, phrase=(article(name), f"the {name}", name)[rng.integers(3)])
 
 
 def _jitter(box: Box, rng: np.random.Generator, size: tuple[int, int]) -> Box:
