@@ -113,9 +113,13 @@ def named_by(scene: Scene, phrase: str) -> list[Shape]:
 
 
 def located(scene: Scene, phrases: Sequence[str]) -> str:
-    """Each phrase that names something, with all its boxes; the others are left out."""
+    """Each phrase that names something, in front of each of its boxes; the others are left out.
+
+    A phrase comes again for its next box, although the grammar lets one phrase own several: whether there is another box is
+    then decided by a word, not by a location, whose probability is spread over many bins and loses against the end.
+    """
     found = ((phrase, named_by(scene, phrase)) for phrase in dict.fromkeys(phrases))
-    return "".join(phrase + "".join(locations(s.box, scene.size) for s in shapes) for phrase, shapes in found if shapes)
+    return "".join(phrase + locations(shape.box, scene.size) for phrase, shapes in found for shape in shapes)
 
 
 def _some_name(scene: Scene, rng: np.random.Generator, present: float) -> str:
