@@ -1,0 +1,166 @@
+"""The search for an answer: greedy, by lot, or with beams, for one request, step by step.
+
+A search sees the best candidates of a step and says which rows go on with which tokens. The steps of beam search are those
+of transformers' `generate`, whose results it has to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from florence_blocks.runtime.rules import Rules
+
+_NEVER = -1e9
+"""The score of a hypothesis that does not count; transformers' own."""
+
+
+class Token(NamedTuple):
+    """A generated token and the way to it.
+
+    Attributes:
+        id: its id.
+        log_probability: what the model gave it, before any rule.
+        before: the token before; None for the first.
+        generated: how many tokens the answer has with it.
+    """
+
+    id: int
+    log_probability: float
+    before: Token | None
+    generated: int
+
+    def path(self) -> list[Token]:
+        """The answer up to this token."""
+        tokens: list[Token] = []
+        token: Token | None = self
+        while token is not None:
+            tokens.append(token)
+            token = token.before
+        return tokens[::-1]
+
+
+class Candidate(NamedTuple):
+    """A possible next token of a row.
+
+    Attributes:
+        score: the log-probability of the whole hypothesis under the rules.
+        row: the row of the request it goes on from.
+        id: the token.
+        log_probability: of the token, before any rule.
+    """
+
+    score: float
+    row: int
+    id: int
+    log_probability: float
+
+
+class Search(Protocol):
+    """The search of one request.
+
+    Attributes:
+        width: how many rows it has.
+        candidates: how many candidates it wants in each step.
+        parents: the row that each row went on from in the last step.
+        last: the last token of each row.
+        scores: the score of each row.
+        answer: the end of the answer, once it is found.
+    """
+
+    width: int
+    candidates: int
+    parents: Sequence[int]
+    last: Sequence[Token | None]
+    scores: Sequence[float]
+    answer: Token | None
+
+    def advance(self, candidates: Sequence[Candidate]) -> None:
+        """Take a step; candidates come best first."""
+
+
+class Single:
+    """One row that takes what it is given: the best token, or one drawn by lot."""
+
+    width = 1
+    candidates = 1
+    parents: Sequence[int] = (0,)
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.last: Sequence[Token | None] = (None,)
+        self.scores: Sequence[float] = (0.0,)
+        self.answer: Token | None = None
+
+    def advance(self, candidates: Sequence[Candidate]) -> None:
+        """Take the candidate."""
+        (best,) = candidates
+        token = _following(self.last[0], best)
+        self.last = (token,)
+        if _ends(token, self._rules):
+            self.answer = token
+
+
+@dataclass(frozen=True)
+class _Hypothesis:
+    """A finished answer; `real` is False for the places that are still empty."""
+
+    score: float
+    token: Token | None
+    real: bool
+
+
+class Beams:
+    """Several hypotheses side by side."""
+
+    def __init__(self, rules: Rules, width: int, *, length_penalty: float = 1.0, early_stopping: Any = False) -> None:
+        self.width = width
+        self.candidates = max(2, 1 + len(rules.ends)) * width
+        self.parents: Sequence[int] = tuple(range(width))
+        self.last: Sequence[Token | None] = (None,) * width
+        self.scores: Sequence[float] = (0.0, *[_NEVER] * (width - 1))
+        self.answer: Token | None = None
+        self._rules, self._penalty, self._early = rules, length_penalty, early_stopping
+        self._finished = [_Hypothesis(_NEVER, None, False)] * width
+        self._may_improve = True
+
+    def advance(self, candidates: Sequence[Candidate]) -> None:
+        """Keep the best that go on, and put aside the best that ended."""
+        tokens = [_following(self.last[candidate.row], candidate) for candidate in candidates]
+        ended = [_ends(token, self._rules) for token in tokens]
+        after = [candidate.score + _NEVER * end for candidate, end in zip(candidates, ended, strict=True)]
+        kept = sorted(range(len(tokens)), key=lambda place: -after[place])[: self.width]
+        generated = tokens[0].generated
+        self._put_aside(
+            [_Hypothesis(candidates[place].score / generated**self._penalty, tokens[place], True)
+             for place in range(self.width) if ended[place]]
+        )  # fmt: skip
+        self.parents = [candidates[place].row for place in kept]
+        self.last = [tokens[place] for place in kept]
+        self.scores = [after[place] for place in kept]
+        self._may_improve = self._may_improve and self._could_improve(generated)
+        if not self._may_improve or (self._full() and self._early is True) or all(ended):
+            self.answer = self._finished[0].token
+
+    def _put_aside(self, ended: Sequence[_Hypothesis]) -> None:
+        if self._may_improve and not (self._full() and self._early is True):
+            self._finished = sorted([*self._finished, *ended], key=lambda hypothesis: -hypothesis.score)[: self.width]
+
+    def _full(self) -> bool:
+        return all(hypothesis.real for hypothesis in self._finished)
+
+    def _could_improve(self, generated: int) -> bool:
+        """Whether the best row could still become better than the worst finished answer."""
+        longest = self._early == "never" and self._penalty > 0
+        length = self._rules.limit if longest else generated
+        return not self._full() or self.scores[0] / length**self._penalty > self._finished[-1].score
+
+
+def _following(before: Token | None, candidate: Candidate) -> Token:
+    generated = 1 if before is None else before.generated + 1
+    return Token(candidate.id, candidate.log_probability, before, generated)
+
+
+def _ends(token: Token, rules: Rules) -> bool:
+    return token.id in rules.ends or token.generated >= rules.limit
