@@ -20,15 +20,17 @@ class Settings:
         do_sample: whether tokens are drawn by lot.
         no_repeat_ngram_size: length of the token sequences that may not come twice; 0 allows all. The published
             checkpoints use 3, which damages answers that repeat themselves rightly (JSON, tables).
+        seed: makes drawn tokens repeatable; None draws differently every time.
     """
 
     max_new_tokens: int | None = None
     num_beams: int | None = None
     do_sample: bool | None = None
     no_repeat_ngram_size: int | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("no_repeat_ngram_size", 0)):
+        for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("no_repeat_ngram_size", 0), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise ValueError(f"`{name}` is a whole number of at least {least}, not {value!r}")

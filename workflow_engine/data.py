@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -60,7 +61,7 @@ class Image:
         parent: the image it was cut from, or None for a root image.
     """
 
-    __slots__ = ("_origin", "_pixels", "_read", "name", "parent")
+    __slots__ = ("_digest", "_origin", "_pixels", "_read", "name", "parent")
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class Image:
         self._origin = origin
         self._read: Callable[[], Pixels] | None = None
         self._pixels: Pixels | None = None
+        self._digest: bytes | None = None
         if callable(pixels):
             self._read = pixels
         else:
@@ -101,6 +103,16 @@ class Image:
         """The pixels with three channels, whether they are grey or not; read-only."""
         array = self.array
         return array if array.ndim == 3 else _read_only(_converted(array, cv2.COLOR_GRAY2BGR))
+
+    @property
+    def digest(self) -> bytes:
+        """A digest of size and pixels, computed once: equal for equal images, wherever they came from."""
+        if self._digest is None:
+            array = self.array
+            digest = hashlib.blake2b(str(array.shape).encode(), digest_size=16)
+            digest.update(np.ascontiguousarray(array).data)
+            self._digest = digest.digest()
+        return self._digest
 
     @property
     def width(self) -> int:

@@ -125,7 +125,7 @@ class Lane:
         row = torch.arange(rows, device=device)
         span, prompted = max(lengths), max(seat.prompted for seat in self.seats)
         decoder = self._decoder
-        hidden = decoder.embed_tokens(self._sequences[row, place])
+        hidden: Tensor = decoder.embed_tokens(self._sequences[row, place])
         hidden = decoder.layernorm_embedding(hidden + decoder.embed_positions.weight[place + self._offset])
         own_mask = _mask(place + 1, span, hidden.dtype)
         cross_mask = _mask(torch.tensor([seat.prompted for seat in self.seats], device=device), prompted, hidden.dtype)
@@ -143,7 +143,7 @@ class Lane:
             found = F.scaled_dot_product_attention(query, keys, values, cross_mask)
             hidden = layer.encoder_attn_layer_norm(hidden + attention.out_proj(found.transpose(1, 2).reshape(rows, -1)))
             hidden = layer.final_layer_norm(hidden + layer.fc2(layer.activation_fn(layer.fc1(hidden))))
-        return hidden  # type: ignore[no-any-return]
+        return hidden
 
     def _split(self, states: Tensor) -> Tensor:
         """`[n, length, width of the model]` as `[n, heads, length, width of a head]`."""

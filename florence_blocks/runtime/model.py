@@ -1,53 +1,74 @@
 """A Florence-2 that answers many requests at once, and the one instance of it that a process shares.
 
-Every image is encoded once per call, whatever is asked about it; the prompts of all tasks go through encoder and decoder in
-common batches. An answer in a batch is the answer alone: padding is masked everywhere.
+Every image is encoded once, whatever is asked about it and by whom; the prompts of all tasks, callers and settings go through
+encoder and decoder together. An answer in a batch is the answer alone: padding is masked everywhere.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
 
 import torch
 
 from florence_blocks.answers import Answer
 from florence_blocks.parsing import parse
-from florence_blocks.requests import Request, Settings
+from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.checkpoint import Checkpoint
-from florence_blocks.runtime.decoding import Detokenizer, beams, generate, text_config, token_limit
-from workflow_engine.data import Image
+from florence_blocks.runtime.detokenizer import Detokenizer
+from florence_blocks.runtime.plan import DecodePlan
+from florence_blocks.runtime.scheduler import Job, Scheduler
+from florence_blocks.runtime.search import Token
 
 log = logging.getLogger(__name__)
 
-BATCH_BYTES = 1 << 30
-"""Memory for the cross-attention states of one batch; a base model with three beams has room for about 15 prompts."""
-MAX_BATCH = 64
-VISION_BATCH_PIXELS = 8 * 768 * 768
 
+class Pending:
+    """An answer that is on its way."""
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A request whose prompt is tokenized; `place` is its position in the call."""
+    def __init__(self, request: Request, job: Job, detokenize: Detokenizer) -> None:
+        self._request, self._job, self._detokenize = request, job, detokenize
 
-    place: int
-    request: Request
-    ids: list[int]
+    def result(self, timeout: float | None = None) -> Answer:
+        """Wait for the answer.
+
+        Raises:
+            TimeoutError: it is not there after so many seconds, or its deadline passed.
+            CancelledError: it was cancelled.
+            WorkerError: the worker of the model died.
+        """
+        token: Token = self._job.done.result(timeout)
+        ids = [step.id for step in token.path()]
+        # at the limit the end token is forced, so that only the length tells
+        truncated = len(ids) >= self._job.plan.rules.limit
+        return parse(self._request.task, self._detokenize(ids), self._request.image.size, truncated=truncated)
+
+    def cancel(self) -> None:
+        """Give up; the place in the batch gets free."""
+        self._job.done.cancel()
 
 
 class FlorenceModel:
-    """A loaded checkpoint that answers requests; safe to use from several threads, one batch at a time."""
+    """A loaded checkpoint that answers requests; safe to use from several threads, whose requests share batches.
+
+    Attributes:
+        checkpoint: the model, its tokenizer and its preprocessing.
+        scheduler: what brings requests and model together.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
+        self.scheduler = Scheduler(checkpoint)
         self._detokenize = Detokenizer(checkpoint.tokenizer)
-        self._lock = threading.Lock()
+        self._plan = lru_cache(256)(lambda settings: DecodePlan.of(self.model, settings, checkpoint.image_tokens))
 
     @property
     def device(self) -> torch.device:
@@ -59,25 +80,54 @@ class FlorenceModel:
         """The precision of the weights."""
         return self.model.dtype
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer | Exception]:
+    def answer(
+        self, requests: Sequence[Request], *, customer: Hashable = None, priority: int = 0, deadline: float | None = None
+    ) -> list[Answer | Exception]:
         """Answer requests of any tasks, images and settings.
 
+        Args:
+            requests: the requests.
+            customer: whose they are; customers get equal shares of the model. By default every call is one.
+            priority: higher goes first.
+            deadline: when the answers are too late, in seconds of `time.monotonic`.
+
         Returns:
-            An answer per request, in order; in place of a request that is wrong in itself, the exception that says so.
+            An answer per request, in order; in place of a request that failed, the exception that says why.
         """
-        results: list[Answer | Exception | None] = [None] * len(requests)
-        prepared = []
-        for place, request in enumerate(requests):
+        pending = self.submit(requests, customer=customer, priority=priority, deadline=deadline)
+        answers: list[Answer | Exception] = []
+        try:
+            for item in pending:
+                answers.append(item if isinstance(item, Exception) else _outcome(item))
+        except BaseException:  # nobody waits for the others any more
+            for item in pending:
+                if isinstance(item, Pending):
+                    item.cancel()
+            raise
+        return answers
+
+    def submit(
+        self, requests: Sequence[Request], *, customer: Hashable = None, priority: int = 0, deadline: float | None = None
+    ) -> list[Pending | ValueError]:
+        """Ask without waiting; in place of a request that is wrong in itself comes the error that says so.
+
+        Blocks only while more requests wait than the line has places.
+        """
+        if customer is None:
+            customer = object()
+        pending: list[Pending | ValueError] = []
+        jobs = []
+        for request in requests:
             try:
-                prepared.append(_Prepared(place, request, self.prompt_ids(request.prompt)))
+                ids, digest, plan = self.prompt_ids(request.prompt), request.image.digest, self._plan(request.settings)
             except ValueError as error:
-                results[place] = error
-        with self._lock:
-            features = self._encode_images([item.request.image for item in prepared])
-            for batch in self._batches(prepared):
-                for item, answer in zip(batch, self._answer_batch(batch, features), strict=True):
-                    results[item.place] = answer
-        return [result for result in results if result is not None]
+                pending.append(error)
+                continue
+            job = Job(request.image, digest, ids, plan, customer, priority, deadline)
+            jobs.append(job)
+            pending.append(Pending(request, job, self._detokenize))
+        self.scheduler.submit(jobs)
+        return pending
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """The ids of a prompt between begin and end, as the reference processor makes them behind the image.
@@ -88,74 +138,28 @@ class FlorenceModel:
         ids: list[int] = self.tokenizer(
             f"{self.tokenizer.bos_token}{prompt}{self.tokenizer.eos_token}", add_special_tokens=False
         ).input_ids
-        room = text_config(self.model).max_position_embeddings - self.checkpoint.image_tokens
+        config: Any = self.model.config.text_config
+        room = config.max_position_embeddings - self.checkpoint.image_tokens
         if len(ids) > room:
             raise ValueError(f"the prompt has {len(ids)} tokens; {room} fit beside an image")
         return ids
 
-    # ------------------------------------------------------------------ batches
+    def stats(self) -> dict[str, float]:
+        """What the model has done: requests, images encoded, batches, steps, seconds of each stage, and its feature cache."""
+        features = self.scheduler.features
+        return {**asdict(self.scheduler.stats), "feature_hits": features.hits, "feature_bytes": features.size,
+                "feature_bytes_limit": features.limit}  # fmt: skip
 
-    def _batches(self, prepared: Sequence[_Prepared]) -> Iterator[list[_Prepared]]:
-        """Requests of equal settings in batches of like length, each within the memory of a batch."""
-        groups: dict[Settings, list[_Prepared]] = {}
-        for item in prepared:
-            groups.setdefault(item.request.settings, []).append(item)
-        for settings, group in groups.items():
-            group.sort(key=lambda item: len(item.ids))
-            batch: list[_Prepared] = []
-            for item in group:
-                if (batch and (len(batch) + 1) * self._row_bytes(item, settings) > BATCH_BYTES) or len(batch) == MAX_BATCH:
-                    yield batch
-                    batch = []
-                batch.append(item)
-            yield batch
+    def close(self) -> None:
+        """Stop the worker; requests without an answer fail."""
+        self.scheduler.close()
 
-    def _row_bytes(self, item: _Prepared, settings: Settings) -> int:
-        """Memory of the keys and values of one request in a batch whose longest prompt is its own."""
-        config = text_config(self.model)
-        length = self.checkpoint.image_tokens + len(item.ids) + token_limit(self.model, settings)
-        return int(2 * config.decoder_layers * length * config.d_model * beams(self.model, settings) * self.dtype.itemsize)
 
-    @torch.inference_mode()
-    def _encode_images(self, images: Sequence[Image]) -> dict[int, torch.Tensor]:
-        """The features `[image_tokens, width]` of every distinct image, by the identity of the image."""
-        distinct = list({id(image): image for image in images}.values())
-        height, width = self.checkpoint.preprocessor.size
-        step = max(1, VISION_BATCH_PIXELS // (height * width))
-        features: dict[int, torch.Tensor] = {}
-        for first in range(0, len(distinct), step):
-            part = distinct[first : first + step]
-            pixels = self.checkpoint.preprocessor(part).to(self.device, self.dtype)
-            encoded = self.model.get_image_features(pixels).pooler_output
-            features |= {id(image): row for image, row in zip(part, encoded, strict=True)}
-        return features
-
-    @torch.inference_mode()
-    def _answer_batch(self, batch: Sequence[_Prepared], features: dict[int, torch.Tensor]) -> list[Answer]:
-        settings = batch[0].request.settings
-        encoded, mask = self._encode_prompts(batch, features)
-        limit = token_limit(self.model, settings)
-        answers = []
-        for item, ids in zip(batch, generate(self.model, encoded, mask, settings), strict=True):
-            # at the limit the end token is forced, so that only the length tells
-            truncated = len(ids) >= limit
-            answers.append(parse(item.request.task, self._detokenize(ids), item.request.image.size, truncated=truncated))
-        return answers
-
-    def _encode_prompts(
-        self, batch: Sequence[_Prepared], features: dict[int, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encoder states `[n, length, width]` of images and prompts, and their mask `[n, length]`."""
-        longest = max(len(item.ids) for item in batch)
-        pad = text_config(self.model).pad_token_id
-        ids = torch.tensor([item.ids + [pad] * (longest - len(item.ids)) for item in batch], device=self.device)
-        images = torch.stack([features[id(item.request.image)] for item in batch])
-        mask = torch.ones((len(batch), images.shape[1] + longest), dtype=torch.long, device=self.device)
-        for row, item in enumerate(batch):
-            mask[row, images.shape[1] + len(item.ids) :] = 0
-        embedded = torch.cat([images, self.model.get_input_embeddings()(ids)], dim=1)
-        encoder = self.model.model.language_model.encoder
-        return encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state, mask
+def _outcome(pending: Pending) -> Answer | Exception:
+    try:
+        return pending.result()
+    except Exception as error:
+        return error
 
 
 # ------------------------------------------------------------------ the shared instances

@@ -73,9 +73,9 @@ class Rules:
 
     def forced(self, generated: int) -> int | None:
         """The only token that may come next, if there is one."""
-        if generated == 0 and self.forced_first is not None:
-            return self.forced_first
-        return self.forced_last if generated == self.limit - 1 else None
+        if generated == self.limit - 1 and self.forced_last is not None:
+            return self.forced_last
+        return self.forced_first if generated == 0 else None
 
     def banned(self, generated: int) -> tuple[int, ...]:
         """Tokens that may not come next, whatever was generated."""

@@ -1,4 +1,4 @@
-"""Tokens drawn by lot, with a seed: the same request with the same seed gets the same answer, whatever it shares a batch with."""
+"""Tokens drawn by lot. With a seed the same request gets the same answer, whatever it shares a batch with."""
 
 from __future__ import annotations
 

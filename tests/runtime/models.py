@@ -13,8 +13,8 @@ from florence_blocks.demo import CHECKPOINT
 SIZE = 192
 
 
-def save_reduced_base(folder: Path) -> None:
-    """A checkpoint with base's layout (four stages, window 12, six and six layers) and random weights.
+def save_reduced(folder: Path, *, layers: int = 6) -> None:
+    """A checkpoint with the published layout (four stages, window 12, base's 6 or large's 12 layers) and random weights.
 
     The width, the depth of the third stage and the image are smaller. Embeddings are scaled up so that the random model
     is decided: with the usual initialisation all tokens are nearly as likely, and margins are within rounding.
@@ -28,7 +28,8 @@ def save_reduced_base(folder: Path) -> None:
             "num_groups": [2, 4, 8, 16], "window_size": 12, "projection_dim": 64, "drop_path_rate": 0.1,
         },
         text_config={
-            "model_type": "bart", "vocab_size": len(tokenizer), "d_model": 64, "encoder_layers": 6, "decoder_layers": 6,
+            "model_type": "bart", "vocab_size": len(tokenizer), "d_model": 64,
+            "encoder_layers": layers, "decoder_layers": layers,
             "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128,
             "max_position_embeddings": 1024, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2,
             "decoder_start_token_id": 2, "forced_eos_token_id": 2, "is_encoder_decoder": True,

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_
+from hypothesis import strategies as st
 from PIL import Image as PilImage
 from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
 from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.parsing import pieces
 from florence_blocks.requests import Request, Settings
-from florence_blocks.runtime.model import FlorenceModel, shared_model
+from florence_blocks.runtime.model import Pending, shared_model
 from florence_blocks.tasks import TASKS
-from tests.runtime.models import save_reduced_base
+from tests.runtime.models import save_reduced
 from workflow_engine.data import Image
 
 MARGIN = 1e-4
@@ -43,60 +49,77 @@ def mixed_requests(settings: Settings) -> list[Request]:
     return requests
 
 
-@pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("reduced-base")
-    save_reduced_base(folder)
+@pytest.fixture(scope="module", params=["demo", "base", "large"])
+def folder(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model, and random weights in the published layouts at reduced width."""
+    if request.param == "demo":
+        return CHECKPOINT
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    save_reduced(folder, layers=6 if request.param == "base" else 12)
     return folder
 
 
-@pytest.fixture(scope="module", params=["demo", "reduced base"])
-def folder(request: Any, reduced: Path) -> Path:
-    return CHECKPOINT if request.param == "demo" else reduced
-
-
+@cache
 def reference(folder: Path) -> tuple[Any, Any]:
     model = Florence2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     return model, Florence2Processor.from_pretrained(folder)
 
 
-def reference_ids(model: Any, processor: Any, request: Request, beams: int) -> tuple[list[int], float]:
+@cache
+def reference_ids(folder: Path, request: Request) -> tuple[list[int], float]:
     """The ids of transformers' `generate`, and its least margin between the best two choices on the way."""
+    model, processor = reference(folder)
+    settings = {name: value for name, value in asdict(request.settings).items() if value is not None}
     rgb = PilImage.fromarray(np.ascontiguousarray(request.image.array[:, :, ::-1]))
     inputs = processor(text=request.prompt, images=rgb, return_tensors="pt")
     with torch.inference_mode():
-        out = model.generate(**inputs, num_beams=beams, max_new_tokens=request.settings.max_new_tokens, do_sample=False,
-                             return_dict_in_generate=True, output_scores=True)  # fmt: skip
+        out = model.generate(**inputs, **settings, return_dict_in_generate=True, output_scores=True)
     margins = [float(top[0] - top[1]) for score in out.scores for top in score.float().topk(2, dim=-1).values
                if torch.isfinite(top).all()]  # fmt: skip
     return [i for i in out.sequences[0].tolist()[1:] if i != 1], min(margins, default=1.0)
 
 
-def ids_of(model: FlorenceModel, answer: Any) -> list[int]:
-    assert not isinstance(answer, Exception), answer
-    ids: list[int] = []
-    for piece in pieces(answer.raw):
-        ids += model.tokenizer(piece, add_special_tokens=False).input_ids
-    return ids
-
-
 @pytest.mark.parametrize("beams", [1, 3])
 def test_mixed_batches_are_token_identical_to_the_reference_and_to_single_requests(folder: Path, beams: int) -> None:
-    ours, (model, processor) = shared_model(str(folder), device="cpu"), reference(folder)
+    ours = shared_model(str(folder), device="cpu")
     requests = mixed_requests(Settings(num_beams=beams, max_new_tokens=20))
     together = ours.answer(requests)
     compared = 0
     for request, answer in zip(requests, together, strict=True):
         assert not isinstance(answer, Exception)
-        ids, margin = reference_ids(model, processor, request, beams)
-        wanted = ours._detokenize(ids)
+        ids, margin = reference_ids(folder, request)
         alone = ours.answer([request])[0]
         assert not isinstance(alone, Exception)
         if margin > MARGIN:
             compared += 1
-            assert answer.raw == "".join(wanted), request.prompt
+            assert answer.raw == "".join(ours._detokenize(ids)), request.prompt
             assert alone == answer, request.prompt
     assert compared >= len(requests) // 2
+
+
+SETTINGS = st.builds(
+    Settings, num_beams=st.sampled_from([1, 2, 3]), max_new_tokens=st.sampled_from([1, 2, 7, 24]),
+    no_repeat_ngram_size=st.sampled_from([0, 1, 2, 3]),
+)  # fmt: skip
+
+
+@settings_(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_mixture_in_any_order_of_arrival_is_token_identical_to_the_reference(folder: Path, data: st.DataObject) -> None:
+    ours = shared_model(str(folder), device="cpu")
+    known = mixed_requests(Settings())
+    requests = [replace(known[number], settings=settings) for number, settings in
+                data.draw(st.lists(st.tuples(st.integers(0, len(known) - 1), SETTINGS), min_size=1, max_size=12))]  # fmt: skip
+    pauses = data.draw(st.lists(st.sampled_from([0.0, 0.0, 0.002, 0.02]), min_size=len(requests), max_size=len(requests)))
+    pending = []
+    for request, pause in zip(requests, pauses, strict=True):
+        pending += ours.submit([request])
+        time.sleep(pause)
+    for request, item in zip(requests, pending, strict=True):
+        assert isinstance(item, Pending)
+        ids, margin = reference_ids(folder, request)
+        if margin > MARGIN:
+            assert item.result().raw == "".join(ours._detokenize(ids)), request
 
 
 def test_prompts_have_the_ids_of_the_reference_processor(folder: Path) -> None:

@@ -1,0 +1,343 @@
+"""One worker per model, in front of which everybody waits in one line.
+
+The worker lets waiting requests in (images not known yet through the vision tower, prompts through the encoder, each in
+batches within a cost budget), and between any two steps of the decode lets finished ones out: a short answer never waits for
+a long one. It starts with the first request, ends after some idle seconds, and is started again when it died.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from torch import Tensor
+
+from florence_blocks.runtime.checkpoint import Checkpoint
+from florence_blocks.runtime.decoder import Lane, Seat
+from florence_blocks.runtime.encoding import Encoding
+from florence_blocks.runtime.features import FeatureCache
+from florence_blocks.runtime.line import Line
+from florence_blocks.runtime.memory import is_out_of_memory, room
+from florence_blocks.runtime.plan import DecodePlan
+from florence_blocks.runtime.search import Token
+from workflow_engine.data import Image
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 10.0
+ADMIT_SECONDS: Final = 1.0
+"""How long newcomers may hold up those who decode already, at a stretch."""
+LINE_CAPACITY: Final = 4096
+MOST_ROWS: Final = 256
+AHEAD: Final = 8
+"""How many images are preprocessed ahead of the model."""
+
+
+class WorkerError(RuntimeError):
+    """The worker of a model died; the request it was working on, or that waited, was not answered."""
+
+
+@dataclass(eq=False)
+class Job:
+    """A request on its way through the model.
+
+    Attributes:
+        image: the image.
+        digest: of the image's content.
+        ids: the tokens of the prompt.
+        plan: how its answer is generated.
+        customer: whose it is; customers get equal shares.
+        priority: higher goes first.
+        deadline: in seconds of `time.monotonic`, or None.
+        done: gets the last token of the answer, which knows the way to it.
+    """
+
+    image: Image
+    digest: bytes
+    ids: Sequence[int]
+    plan: DecodePlan
+    customer: Hashable
+    priority: int = 0
+    deadline: float | None = None
+    done: Future[Token] = field(default_factory=Future)
+
+
+@dataclass
+class Stats:
+    """What a model has done so far; seconds are those of the worker."""
+
+    requests: int = 0
+    images_encoded: int = 0
+    batches: int = 0
+    steps: int = 0
+    row_steps: int = 0
+    vision_seconds: float = 0.0
+    encode_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+
+class Scheduler:
+    """The line and the worker of one model.
+
+    Attributes:
+        stats: what it has done.
+        features: the image features it keeps.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, feature_bytes: int | None = None) -> None:
+        self._encoding = Encoding(checkpoint)
+        self._model = checkpoint.model
+        self._preprocessor = checkpoint.preprocessor
+        free = room(checkpoint.model.device)
+        self.features = FeatureCache(feature_bytes if feature_bytes is not None else free // 16)
+        self._decode_bytes = free // 4
+        self.stats = Stats()
+        self._line: Line[Job] = Line(LINE_CAPACITY)
+        self._lanes: dict[int, Lane] = {}
+        self._inside: set[Job] = set()
+        self._ahead: dict[bytes, Future[Tensor]] = {}
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="florence-preprocess")
+        self._worker: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    # ------------------------------------------------------------------ customers
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Let jobs wait for their answers; blocks while the line is full.
+
+        Raises:
+            RuntimeError: the scheduler is closed.
+        """
+        if self._closed:
+            raise RuntimeError("the model is closed")
+        self._employ()
+        late = self._line.join(jobs, refused=lambda: self._closed)
+        self._employ()
+        for job in late:
+            _fail(job, RuntimeError("the model is closed") if self._closed else _too_late())
+
+    def close(self) -> None:
+        """Stop working; requests that have no answer yet fail."""
+        self._closed = True
+        self._line.wake()
+        worker = self._worker
+        if worker is not None and worker is not threading.current_thread():
+            worker.join()
+        for job in self._line.clear():
+            _fail(job, RuntimeError("the model is closed"))
+        self._helper.shutdown(wait=False, cancel_futures=True)
+
+    def _employ(self) -> None:
+        """See that there is a worker."""
+        with self._lock:
+            if self._worker is None or not self._worker.is_alive():
+                self._worker = threading.Thread(target=self._work, name="florence-worker", daemon=True)
+                self._worker.start()
+
+    # ------------------------------------------------------------------ the worker
+
+    def _work(self) -> None:
+        try:
+            while not self._closed:
+                if not self._inside and not self._line.wait(IDLE_SECONDS) and self._may_go():
+                    return
+                self._admit()
+                self._step()
+            self._dismiss(RuntimeError("the model is closed"))
+        except BaseException as error:
+            log.exception("the worker of the model died")
+            failure = WorkerError(f"the worker of the model died: {error}")
+            failure.__cause__ = error
+            self._dismiss(failure)
+
+    def _may_go(self) -> bool:
+        with self._lock:
+            if len(self._line):
+                return False
+            self._worker = None
+            return True
+
+    def _dismiss(self, reason: Exception) -> None:
+        """Fail everybody and leave nothing behind for the next worker."""
+        with self._lock:
+            jobs = [*self._inside, *self._line.clear()]
+            self._inside.clear()
+            self._lanes.clear()
+            self._ahead.clear()
+            self._worker = None
+        for job in jobs:
+            _fail(job, reason)
+
+    # ------------------------------------------------------------------ coming in
+
+    def _admit(self) -> None:
+        """Let in who waits, as long as there is room; those who decode already do not wait for long."""
+        started = time.perf_counter()
+        while batch := self._take():
+            self._inside.update(batch)
+            self._let_in(batch)
+            if time.perf_counter() - started > ADMIT_SECONDS:
+                return
+
+    def _take(self) -> list[Job]:
+        """The next jobs, within the budget of a batch and the memory of the decode."""
+        batch: list[Job] = []
+        cost, known = 0.0, set[bytes]()
+        while (job := self._line.take()) is not None:
+            if job.done.cancelled() or self._failed_late(job):
+                continue
+            cost += self._encoding.prompt_cost(job.ids)
+            if job.digest not in self.features and job.digest not in known:
+                cost += self._encoding.image_cost
+            if (batch and cost > self._encoding.budget) or not self._fits([*batch, job]):
+                self._line.put_back([job])
+                break
+            known.add(job.digest)
+            batch.append(job)
+        return batch
+
+    def _fits(self, jobs: Sequence[Job]) -> bool:
+        """Whether the decode has the memory for some more; a single job fits an empty decode in any case."""
+        plans = [*(job.plan for job in jobs), *(seat.owner.plan for lane in self._lanes.values() for seat in lane.seats)]
+        rows = sum(plan.width for plan in plans)
+        longest = max(plan.rules.limit for plan in plans)
+        needed = sum(plan.memory(longest) for plan in plans)
+        return len(plans) == 1 or (rows <= MOST_ROWS and needed <= self._decode_bytes)
+
+    def _let_in(self, batch: Sequence[Job]) -> None:
+        try:
+            started = time.perf_counter()
+            features = self._features(batch)
+            between = time.perf_counter()
+            encoded, lengths = self._encoding.prompts([job.ids for job in batch], [features[job.digest] for job in batch])
+            self._seat(batch, encoded, lengths)
+            self.stats.vision_seconds += between - started
+            self.stats.encode_seconds += time.perf_counter() - between
+            self.stats.batches += 1
+        except Exception as error:
+            self._recover(batch, error)
+
+    def _features(self, batch: Sequence[Job]) -> dict[bytes, Tensor]:
+        """The features of every image of a batch, kept ones and new ones."""
+        found, missing = dict[bytes, Tensor](), dict[bytes, Job]()
+        for job in batch:
+            if job.digest in found or job.digest in missing:
+                self.features.hits += 1
+            elif (features := self.features.get(job.digest)) is not None:
+                found[job.digest] = features
+            else:
+                missing[job.digest] = job
+        if missing:
+            pixels = [self._pixels(job) for job in missing.values()]
+            self._look_ahead()
+            for digest, features in zip(missing, self._encoding.features(pixels), strict=True):
+                found[digest] = features
+                self.features.put(digest, features)
+            self.stats.images_encoded += len(missing)
+        return found
+
+    def _pixels(self, job: Job) -> Tensor:
+        ready = self._ahead.pop(job.digest, None)
+        return self._preprocessor([job.image])[0] if ready is None else ready.result()
+
+    def _look_ahead(self) -> None:
+        """Preprocess the next images while the model computes."""
+        coming = {job.digest: job for job in self._line.soon(AHEAD)}
+        for digest in [digest for digest in self._ahead if digest not in coming]:
+            self._ahead.pop(digest).cancel()
+        for digest, job in coming.items():
+            if digest not in self._ahead and digest not in self.features:
+                self._ahead[digest] = self._helper.submit(lambda image: self._preprocessor([image])[0], job.image)
+
+    def _seat(self, batch: Sequence[Job], encoded: Tensor, lengths: Sequence[int]) -> None:
+        for width in {job.plan.width for job in batch}:
+            places = [place for place, job in enumerate(batch) if job.plan.width == width]
+            seats = [batch[place].plan.seat(batch[place], lengths[place]) for place in places]
+            lane = self._lanes.setdefault(width, Lane(self._model, width))
+            lane.admit(seats, encoded if len(places) == len(batch) else encoded[places])
+
+    def _recover(self, batch: Sequence[Job], error: Exception) -> None:
+        """After a failed batch: smaller batches when memory ran out, else one by one; what fails alone, fails."""
+        if is_out_of_memory(error):
+            self._encoding.budget /= 2
+            self._decode_bytes //= 2
+            log.warning("out of memory with %d requests in a batch; the budget is halved", len(batch))
+        if len(batch) > 1:
+            for job in batch:
+                self._let_in([job])
+        elif is_out_of_memory(error) and any(lane.seats for lane in self._lanes.values()):
+            self._inside.difference_update(batch)
+            self._line.put_back(batch)
+        else:
+            self._inside.difference_update(batch)
+            _fail(batch[0], error)
+
+    # ------------------------------------------------------------------ going on, and out
+
+    def _step(self) -> None:
+        """One step of every lane."""
+        started = time.perf_counter()
+        for lane in self._lanes.values():
+            for seat in [seat for seat in lane.seats if self._gave_up(seat.owner)]:
+                lane.leave(seat)
+            if lane.seats:
+                self.stats.steps += 1
+                self.stats.row_steps += len(lane.seats) * lane.width
+                for seat in self._stepped(lane):
+                    self._inside.discard(seat.owner)
+                    _succeed(seat.owner, seat.search.answer)
+                    self.stats.requests += 1
+        self.stats.decode_seconds += time.perf_counter() - started
+
+    def _stepped(self, lane: Lane) -> list[Seat]:
+        """A step of a lane; when memory runs out, its requests begin again, fewer at a time."""
+        try:
+            return lane.step()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            jobs: list[Job] = [seat.owner for seat in lane.seats]
+            for seat in list(lane.seats):
+                lane.leave(seat)
+            self._inside.difference_update(jobs)
+            if len(jobs) == 1:
+                _fail(jobs[0], error)
+            else:
+                self._decode_bytes //= 2
+                log.warning("out of memory while %d requests decode; they begin again, fewer at a time", len(jobs))
+                self._line.put_back(jobs)
+            return []
+
+    def _gave_up(self, job: Job) -> bool:
+        if not job.done.cancelled() and not self._failed_late(job):
+            return False
+        self._inside.discard(job)
+        return True
+
+    def _failed_late(self, job: Job) -> bool:
+        late = job.deadline is not None and time.monotonic() >= job.deadline
+        if late:
+            _fail(job, _too_late())
+        return late
+
+
+def _too_late() -> TimeoutError:
+    return TimeoutError("the answer was not there before its deadline")
+
+
+def _fail(job: Job, error: Exception) -> None:
+    with suppress(InvalidStateError):  # it may be cancelled at any moment
+        job.done.set_exception(error)
+
+
+def _succeed(job: Job, token: Token | None) -> None:
+    assert token is not None
+    with suppress(InvalidStateError):
+        job.done.set_result(token)
