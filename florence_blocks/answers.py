@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from florence_blocks.locations import Box
 
@@ -22,6 +22,9 @@ class Instance:
         outlines: one or more polygons of at least three points, for segmentations.
         label_span: the tokens of its label.
         location_span: the tokens of its locations.
+        confidence: the probability of label and locations together, see `scoring`; None where nothing is known.
+        label_confidence: of the label alone.
+        location_confidence: of the locations alone.
     """
 
     label: str
@@ -30,6 +33,9 @@ class Instance:
     outlines: tuple[tuple[Point, ...], ...]
     label_span: Span
     location_span: Span
+    confidence: float | None = field(default=None, compare=False)
+    label_confidence: float | None = field(default=None, compare=False)
+    location_confidence: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Answer:
         truncated: whether the answer broke off: the token limit was reached, or the last group is not whole. What is whole
             is kept.
         raw: the text as generated, with special tokens.
+        confidence: the probability of the text, for answers that are a text.
+        token_probabilities: of every generated token.
     """
 
     task: str
@@ -50,3 +58,5 @@ class Answer:
     instances: tuple[Instance, ...]
     truncated: bool
     raw: str
+    confidence: float | None = field(default=None, compare=False)
+    token_probabilities: tuple[float, ...] = field(default=(), compare=False)

@@ -2,7 +2,8 @@
 
 `data["class_name"]` holds the labels. Texts with regions add `data["quads"]` `[n, 4, 2]` and `data["text"]`; segmentations
 add one boolean mask per instance and `data["polygons"]`, a list of `[k, 2]` outlines each. An empty answer has the same
-keys with nothing in them, so that no step after it stumbles. `confidence` is None: no confidence is made up.
+keys with nothing in them, so that no step after it stumbles. `confidence` is what the model gave name and place (see
+`scoring`), None where that is not known.
 """
 
 from __future__ import annotations
@@ -43,9 +44,16 @@ def to_detections(answer: Answer, size: Size) -> sv.Detections:
     return sv.Detections(
         xyxy=np.array([instance.box for instance in found], dtype=float).reshape(-1, 4),
         mask=mask,
+        confidence=confidences([instance.confidence for instance in found]),
         class_id=np.array([order[label] for label in labels], dtype=int),
         data=data,
     )
+
+
+def confidences(values: Sequence[float | None]) -> NDArray[np.float64] | None:
+    """Confidences as an array `[n]`; None if one of them is not known."""
+    known = [value for value in values if value is not None]
+    return np.array(known, dtype=float) if len(known) == len(values) else None
 
 
 def masks(instances: Sequence[Instance], size: Size) -> NDArray[np.bool_]:

@@ -33,8 +33,8 @@ def to_bin(value: float, size: float) -> int:
     return min(max(math.floor(value * BINS / size), 0), BINS - 1)
 
 
-def to_pixel(bin_: int, size: float) -> float:
-    """The centre of a bin in pixels."""
+def to_pixel(bin_: float, size: float) -> float:
+    """The centre of a bin in pixels; between two bins, between their centres."""
     return (bin_ + 0.5) * size / BINS
 
 

@@ -17,7 +17,8 @@ from florence_blocks.locations import Box, Size, bin_of, to_pixel
 from florence_blocks.tasks import Grammar, Task
 
 _PIECE: Final = re.compile(r"<loc_\d{1,3}>|</?(?:s|pad|sep|poly|unk|mask|image)>")
-_SILENT: Final = frozenset({"<s>", "</s>", "<pad>", "<unk>", "<mask>", "<image>"})
+SILENT: Final = frozenset({"<s>", "</s>", "<pad>", "<unk>", "<mask>", "<image>"})
+"""Tokens that are no part of any answer."""
 _MARKS: Final = frozenset({"<sep>", "<poly>", "</poly>"})
 _NO_OBJECT: Final = "no object detected."
 
@@ -36,7 +37,7 @@ class _Run:
 
     kind: str
     text: str
-    bins: tuple[int, ...]
+    bins: tuple[float, ...]
     start: int
     stop: int
 
@@ -50,7 +51,9 @@ def pieces(text: str) -> list[str]:
     return [piece for piece in [*cut, text[at:]] if piece]
 
 
-def parse(task: Task, tokens: Sequence[str], size: Size, *, truncated: bool = False) -> Answer:
+def parse(
+    task: Task, tokens: Sequence[str], size: Size, *, truncated: bool = False, offsets: Sequence[float] | None = None
+) -> Answer:
     """Read an answer.
 
     Args:
@@ -58,8 +61,9 @@ def parse(task: Task, tokens: Sequence[str], size: Size, *, truncated: bool = Fa
         tokens: the text of every generated token, special tokens included; `pieces` makes such a list from a string.
         size: width and height of the image in pixels.
         truncated: whether the generation reached its token limit.
+        offsets: how many bins each location is off the centre of its bin; None for not at all.
     """
-    runs = list(_runs(tokens))
+    runs = list(_runs(tokens, offsets))
     reader = _READERS[task.grammar]
     instances, whole = reader(runs, size)
     if task.name == "phrase_grounding":
@@ -68,12 +72,12 @@ def parse(task: Task, tokens: Sequence[str], size: Size, *, truncated: bool = Fa
     return Answer(task.name, text, tuple(instances), truncated or not whole, "".join(tokens))
 
 
-def _runs(tokens: Sequence[str]) -> Iterator[_Run]:
+def _runs(tokens: Sequence[str], offsets: Sequence[float] | None) -> Iterator[_Run]:
     """Neighbouring tokens of one sort as one run; begin, end and padding tokens are in none."""
     kind, text, start, stop = "", "", 0, 0
-    bins: list[int] = []
+    bins: list[float] = []
     for index, token in enumerate(tokens):
-        if token in _SILENT:
+        if token in SILENT:
             continue
         bin_ = bin_of(token)
         sort = token if token in _MARKS else "text" if bin_ is None else "locations"
@@ -86,7 +90,7 @@ def _runs(tokens: Sequence[str]) -> Iterator[_Run]:
         if bin_ is None:
             text += token
         else:
-            bins.append(bin_)
+            bins.append(bin_ if offsets is None else bin_ + offsets[index])
     if kind:
         yield _Run(kind, text, tuple(bins), start, stop)
 
@@ -102,7 +106,7 @@ def _names(instances: Sequence[Instance]) -> str:
 # ------------------------------------------------------------------ geometry
 
 
-def _points(bins: Sequence[int], size: Size) -> tuple[Point, ...]:
+def _points(bins: Sequence[float], size: Size) -> tuple[Point, ...]:
     """Locations in pairs as points; an odd one at the end is left out."""
     return tuple((to_pixel(x, size[0]), to_pixel(y, size[1])) for x, y in zip(bins[::2], bins[1::2], strict=False))
 

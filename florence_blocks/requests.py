@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from florence_blocks.locations import Box
 from florence_blocks.prompts import build_prompt
 from florence_blocks.tasks import Task
 from workflow_engine.data import Image
+
+Coordinates = Literal["token", "refined"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Request:
         classes: the classes, for open-vocabulary detection.
         region: a box (x1, y1, x2, y2) in pixels of the image, for region tasks.
         text: the prompt, for the free prompt.
+        settings: how the answer is generated.
+        coordinates: `token` for the centres of the chosen bins, `refined` for the mean of what the model gave the bins
+            around them.
     """
 
     task: Task
@@ -56,6 +62,7 @@ class Request:
     region: Box | None = None
     text: str | None = None
     settings: Settings = field(default_factory=Settings)
+    coordinates: Coordinates = "token"
 
     @property
     def prompt(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from florence_blocks.answers import Answer
 from florence_blocks.blocks.fields import as_detections, narrowed
-from florence_blocks.detections import masks, to_detections
+from florence_blocks.detections import confidences, masks, to_detections
 from florence_blocks.requests import Request, Settings
 from florence_blocks.tasks import Grammar, Task
 from workflow_engine.data import Image
@@ -23,6 +23,11 @@ else:
 
 Element = Mapping[str, Any]
 """The fields of one element of a Florence step, by name."""
+
+TEXT_OUTPUTS: Mapping[str, str] = {
+    "caption": "caption", "detailed_caption": "caption", "more_detailed_caption": "caption", "ocr": "text", "prompt": "answer",
+}  # fmt: skip
+"""What the text of a text task is called among the outputs of its block."""
 
 _SETTINGS = ("max_new_tokens", "num_beams", "no_repeat_ngram_size")
 
@@ -56,7 +61,7 @@ def ask(asked: Sequence[tuple[str, Request]]) -> list[Answer | Exception]:
 def image_value(task: Task, answer: Answer, image: Image) -> Any:
     """What a block gives for an answer about a whole image: a text, or detections."""
     if task.grammar is Grammar.TEXT:
-        return answer.text
+        return {TEXT_OUTPUTS[task.name]: answer.text, "confidence": answer.confidence}
     return on_image(to_detections(answer, image.size), image)
 
 
@@ -73,13 +78,18 @@ def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], 
     if task.grammar is Grammar.OUTLINES:
         return on_image(_outlined(regions, answers, image), image)
     texts = [answer.text for answer in answers]
+    sure = confidences([answer.confidence for answer in answers])
     data = {**regions.data, "text": object_array(texts)}
-    class_id = regions.class_id
+    if sure is not None:
+        data["text_confidence"] = sure
+    class_id, confidence = regions.class_id, regions.confidence
+    if task.name == "region_classification":
+        confidence = sure
     if task.name != "region_ocr":
         order = {text: index for index, text in enumerate(dict.fromkeys(texts))}
         data["class_name"] = object_array(texts)
         class_id = np.array([order[text] for text in texts], dtype=int)
-    named = sv.Detections(xyxy=regions.xyxy.copy(), mask=regions.mask, confidence=regions.confidence, class_id=class_id,
+    named = sv.Detections(xyxy=regions.xyxy.copy(), mask=regions.mask, confidence=confidence, class_id=class_id,
                           tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip
     return {"predictions": on_image(named, image), "texts": texts}
 

@@ -12,12 +12,21 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
-from florence_blocks.blocks.answering import ask, elements_of, image_value, region_requests, region_value, settings_of
+from florence_blocks.blocks.answering import (
+    TEXT_OUTPUTS,
+    ask,
+    elements_of,
+    image_value,
+    region_requests,
+    region_value,
+    settings_of,
+)
 from florence_blocks.blocks.fields import Classes, FlorenceManifest, RegionChoice, Regions, Text
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
 from workflow_engine.block import Block, BlockManifest, Output, Value, type_literal
 from workflow_engine.kinds import (
+    FLOAT_ZERO_TO_ONE,
     INSTANCE_SEGMENTATION,
     LANGUAGE_MODEL_OUTPUT,
     LIST_OF_VALUES,
@@ -50,7 +59,7 @@ _OUTPUTS: Mapping[Grammar, Mapping[str, Output]] = {
     Grammar.OUTLINES: _MASKS,
     Grammar.REGION_TEXT: {**_BOXES, "texts": Output(LIST_OF_VALUES)},
 }
-_TEXT_OUTPUTS: Mapping[str, str] = {"ocr": "text", "prompt": "answer"}
+_SURE = {"confidence": Output(FLOAT_ZERO_TO_ONE)}
 
 CAPTION_TASKS: Mapping[str, str] = {
     "normal": "caption",
@@ -92,7 +101,7 @@ class CaptionBlock(FlorenceBlock):
         type: Literal["florence/caption@v1"]
         granularity: Value[Literal["normal", "detailed", "very_detailed"]] = Field("normal", description="how much to say")
 
-    outputs = {"caption": Output(STRING, LANGUAGE_MODEL_OUTPUT)}
+    outputs = {"caption": Output(STRING, LANGUAGE_MODEL_OUTPUT), **_SURE}
 
     def request(self, element: Mapping[str, Any]) -> Request:
         """The request of one element: its task follows from the granularity."""
@@ -137,7 +146,7 @@ def _block(task: Task) -> type[FlorenceBlock]:
         **_FIELDS[task.needs],
     )
     if task.grammar is Grammar.TEXT:
-        outputs: Mapping[str, Output] = {_TEXT_OUTPUTS[task.name]: Output(STRING, LANGUAGE_MODEL_OUTPUT)}
+        outputs: Mapping[str, Output] = {TEXT_OUTPUTS[task.name]: Output(STRING, LANGUAGE_MODEL_OUTPUT), **_SURE}
     else:
         outputs = _OUTPUTS[task.grammar]
     doc = f"{task.summary}\n\nFlorence-2's {task.token or 'free prompt'}."

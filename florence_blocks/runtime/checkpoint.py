@@ -18,6 +18,7 @@ from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
 from florence_blocks.demo import CHECKPOINT as DEMO_CHECKPOINT
+from florence_blocks.locations import BINS
 from florence_blocks.runtime import adapters
 from florence_blocks.runtime.preprocess import Preprocessor
 
@@ -46,6 +47,7 @@ class Checkpoint:
         tokenizer: its tokenizer.
         preprocessor: turns images into its pixel values.
         image_tokens: how many features an image has in front of the prompt.
+        first_location: the id of `<loc_0>`; the other locations follow it.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Checkpoint:
     tokenizer: Any
     preprocessor: Preprocessor
     image_tokens: int
+    first_location: int
 
 
 def resolve(model_id: str) -> str:
@@ -111,7 +114,16 @@ def load(source: str, *, device: torch.device, dtype: torch.dtype, revision: str
         tokenizer=tokenizer,
         preprocessor=Preprocessor.from_config(images),
         image_tokens=int(images["image_seq_length"]),
+        first_location=_first_location(source, tokenizer),
     )
+
+
+def _first_location(source: str, tokenizer: Any) -> int:
+    """The id of the first location; all of them are in one row in every Florence-2."""
+    ids = tokenizer.convert_tokens_to_ids([f"<loc_{bin_}>" for bin_ in range(BINS)])
+    if ids != list(range(ids[0], ids[0] + BINS)):
+        raise CheckpointError(f"the tokenizer of `{source}` lacks the location tokens `<loc_0>` to `<loc_{BINS - 1}>`")
+    return int(ids[0])
 
 
 def _first_line(error: Exception) -> str:

@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Florence2ForConditionalGeneration
 
+from florence_blocks.locations import BINS
 from florence_blocks.runtime import rules as rules_
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.sampling import Sampler
 from florence_blocks.runtime.search import Candidate, Search
+from florence_blocks.scoring import NEAR
 
 FIRST_SEATS = 4
 FIRST_LENGTH = 32
@@ -49,8 +51,9 @@ class Seat:
 class Lane:
     """The seats of one beam width and their caches."""
 
-    def __init__(self, model: Florence2ForConditionalGeneration, width: int) -> None:
+    def __init__(self, model: Florence2ForConditionalGeneration, width: int, first_location: int) -> None:
         self.width = width
+        self._first_location = first_location
         self.seats: list[Seat] = []
         config: Any = model.config.text_config
         self._decoder: Any = model.model.language_model.decoder
@@ -110,6 +113,7 @@ class Lane:
         scores = rules_.apply(rules, logits if self.width == 1 else log_probabilities, self._sequences, lengths)
         for seat, candidates in zip(self.seats, self._candidates(scores, log_probabilities), strict=True):
             seat.search.advance(candidates)
+        self._look_around(log_probabilities)
         self._follow()
         finished = [seat for seat in self.seats if seat.search.answer is not None]
         for seat in finished:
@@ -147,7 +151,8 @@ class Lane:
 
     def _split(self, states: Tensor) -> Tensor:
         """`[n, length, width of the model]` as `[n, heads, length, width of a head]`."""
-        return states.unflatten(-1, (self._heads, -1)).transpose(1, 2)
+        apart: Tensor = states.unflatten(-1, (self._heads, -1))
+        return apart.transpose(1, 2)
 
     def _candidates(self, scores: Tensor, log_probabilities: Tensor) -> list[list[Candidate]]:
         """The candidates of every seat, best first."""
@@ -169,6 +174,24 @@ class Lane:
         known = log_probabilities[flat, ids]
         columns = zip(best.tolist(), rows.tolist(), ids.tolist(), known.tolist(), strict=True)
         return [[Candidate(*values) for values in zip(*column, strict=True)] for column in columns]
+
+    def _look_around(self, log_probabilities: Tensor) -> None:
+        """Note what the model gave the neighbours of every location that was chosen."""
+        first = self._first_location
+        found = [
+            (place * self.width + came, token)
+            for place, seat in enumerate(self.seats)
+            for came, token in zip(seat.search.parents, seat.search.last, strict=True)
+            if token is not None and first <= token.id < first + BINS
+        ]
+        if not found:
+            return
+        bins = torch.tensor([token.id - first for _, token in found], device=log_probabilities.device)
+        around = bins[:, None] + torch.arange(-NEAR, NEAR + 1, device=bins.device)[None]
+        places = log_probabilities[[row for row, _ in found], first : first + BINS]
+        near = places.gather(1, around.clamp(0, BINS - 1)).exp() * ((around >= 0) & (around < BINS))
+        for (_, token), row in zip(found, near.cpu().numpy(), strict=True):
+            token.near = row
 
     def _follow(self) -> None:
         """Put the tokens of the step in place, after the rows that went on from others took over their caches."""

@@ -7,6 +7,7 @@ encoder and decoder together. An answer in a batch is the answer alone: padding 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
@@ -17,14 +18,14 @@ from typing import Any
 import torch
 
 from florence_blocks.answers import Answer
-from florence_blocks.parsing import parse
+from florence_blocks.parsing import SILENT, parse
 from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.plan import DecodePlan
 from florence_blocks.runtime.scheduler import Job, Scheduler
-from florence_blocks.runtime.search import Token
+from florence_blocks.scoring import Evidence, refined, scored
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +44,17 @@ class Pending:
             CancelledError: it was cancelled.
             WorkerError: the worker of the model died.
         """
-        token: Token = self._job.done.result(timeout)
-        ids = [step.id for step in token.path()]
+        path = self._job.done.result(timeout).path()
         # at the limit the end token is forced, so that only the length tells
-        truncated = len(ids) >= self._job.plan.rules.limit
-        return parse(self._request.task, self._detokenize(ids), self._request.image.size, truncated=truncated)
+        truncated = len(path) >= self._job.plan.rules.limit
+        pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
+        ends = self._job.plan.rules.ends
+        evidence = [
+            Evidence(math.exp(token.log_probability), token.near, end=token.id in ends, silent=piece in SILENT)
+            for token, piece in zip(path, pieces, strict=True)
+        ]
+        offsets = refined(evidence) if self._request.coordinates == "refined" else None
+        return scored(parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size)
 
     def cancel(self) -> None:
         """Give up; the place in the batch gets free."""

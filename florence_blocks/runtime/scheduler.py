@@ -94,6 +94,7 @@ class Scheduler:
         self._encoding = Encoding(checkpoint)
         self._model = checkpoint.model
         self._preprocessor = checkpoint.preprocessor
+        self._first_location = checkpoint.first_location
         free = room(checkpoint.model.device)
         self.features = FeatureCache(feature_bytes if feature_bytes is not None else free // 16)
         self._decode_bytes = free // 4
@@ -260,7 +261,7 @@ class Scheduler:
         for width in {job.plan.width for job in batch}:
             places = [place for place, job in enumerate(batch) if job.plan.width == width]
             seats = [batch[place].plan.seat(batch[place], lengths[place]) for place in places]
-            lane = self._lanes.setdefault(width, Lane(self._model, width))
+            lane = self._lanes.setdefault(width, Lane(self._model, width, self._first_location))
             lane.admit(seats, encoded if len(places) == len(batch) else encoded[places])
 
     def _recover(self, batch: Sequence[Job], error: Exception) -> None:

@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from florence_blocks.runtime.rules import Rules
 
 _NEVER = -1e9
 """The score of a hypothesis that does not count; transformers' own."""
 
 
-class Token(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Token:
     """A generated token and the way to it.
 
     Attributes:
@@ -24,12 +28,14 @@ class Token(NamedTuple):
         log_probability: what the model gave it, before any rule.
         before: the token before; None for the first.
         generated: how many tokens the answer has with it.
+        near: of a location, what the model gave the locations around it, `[2 * NEAR + 1]`, its own in the middle.
     """
 
     id: int
     log_probability: float
     before: Token | None
     generated: int
+    near: NDArray[np.float32] | None = None
 
     def path(self) -> list[Token]:
         """The answer up to this token."""

@@ -111,8 +111,8 @@ def test_regions_to_use_narrows(which: str, pick: int | None) -> None:
 
 
 def test_confidences_that_are_not_there_fail_the_element_and_say_so() -> None:
-    flow = workflow(DETECT, {"type": "florence/region_caption@v1", "regions": "$steps.s0.predictions",
-                             "regions_to_use": "most_confident"}, o="$steps.s1.texts")  # fmt: skip
+    flow = workflow({"type": "florence/region_caption@v1", "regions": [[0, 0, 50, 50]], "regions_to_use": "most_confident"},
+                    o="$steps.s0.texts")  # fmt: skip
     result = flow.run(image=IMAGES[0])
     assert result.outputs == [{"o": None}] and "have none" in result.report.errors[0].message
 
