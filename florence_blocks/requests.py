@@ -23,6 +23,8 @@ class Settings:
         do_sample: whether tokens are drawn by lot.
         no_repeat_ngram_size: length of the token sequences that may not come twice; 0 allows all. The published
             checkpoints use 3, which damages answers that repeat themselves rightly (JSON, tables).
+        constrained: whether the answer is kept within the grammar of its task; a well-formed answer of greedy search stays
+            what it is.
         seed: makes drawn tokens repeatable; None draws differently every time.
     """
 
@@ -31,6 +33,7 @@ class Settings:
     do_sample: bool | None = None
     no_repeat_ngram_size: int | None = None
     seed: int | None = None
+    constrained: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("no_repeat_ngram_size", 0), ("seed", 0)):

@@ -21,6 +21,7 @@ from florence_blocks.runtime import rules as rules_
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.sampling import Sampler
 from florence_blocks.runtime.search import Candidate, Search
+from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.scoring import NEAR
 
 FIRST_SEATS = 4
@@ -51,9 +52,9 @@ class Seat:
 class Lane:
     """The seats of one beam width and their caches."""
 
-    def __init__(self, model: Florence2ForConditionalGeneration, width: int, first_location: int) -> None:
+    def __init__(self, model: Florence2ForConditionalGeneration, width: int, vocabulary: Vocabulary) -> None:
         self.width = width
-        self._first_location = first_location
+        self._vocabulary = vocabulary
         self.seats: list[Seat] = []
         config: Any = model.config.text_config
         self._decoder: Any = model.model.language_model.decoder
@@ -109,8 +110,10 @@ class Lane:
         log_probabilities = logits.log_softmax(-1)
         rules = [seat.rules for seat in self.seats for _ in range(self.width)]
         lengths = [seat.length for seat in self.seats for _ in range(self.width)]
+        states = [None if token is None else token.state for seat in self.seats for token in seat.search.last]
         # like transformers: greedy search applies its rules to logits, beam search to log-probabilities
-        scores = rules_.apply(rules, logits if self.width == 1 else log_probabilities, self._sequences, lengths)
+        scores = logits if self.width == 1 else log_probabilities
+        scores = rules_.apply(rules, scores, self._sequences, lengths, states, self._vocabulary)
         for seat, candidates in zip(self.seats, self._candidates(scores, log_probabilities), strict=True):
             seat.search.advance(candidates)
         self._look_around(log_probabilities)
@@ -177,7 +180,7 @@ class Lane:
 
     def _look_around(self, log_probabilities: Tensor) -> None:
         """Note what the model gave the neighbours of every location that was chosen."""
-        first = self._first_location
+        first = self._vocabulary.first_location
         found = [
             (place * self.width + came, token)
             for place, seat in enumerate(self.seats)

@@ -19,13 +19,16 @@ import torch
 
 from florence_blocks.answers import Answer
 from florence_blocks.parsing import SILENT, parse
-from florence_blocks.requests import Request
+from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.plan import DecodePlan
+from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.scheduler import Job, Scheduler
+from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.scoring import Evidence, refined, scored
+from florence_blocks.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +76,12 @@ class FlorenceModel:
         self.checkpoint = checkpoint
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
-        self.scheduler = Scheduler(checkpoint)
+        ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends
+        size = checkpoint.model.lm_head.weight.shape[0]
+        self.vocabulary = Vocabulary(checkpoint.tokenizer, checkpoint.first_location, ends, size, checkpoint.model.device)
+        self.scheduler = Scheduler(checkpoint, self.vocabulary)
         self._detokenize = Detokenizer(checkpoint.tokenizer)
-        self._plan = lru_cache(256)(lambda settings: DecodePlan.of(self.model, settings, checkpoint.image_tokens))
+        self._plan = lru_cache(1024)(self._planned)
 
     @property
     def device(self) -> torch.device:
@@ -126,7 +132,11 @@ class FlorenceModel:
         jobs = []
         for request in requests:
             try:
-                ids, digest, plan = self.prompt_ids(request.prompt), request.image.digest, self._plan(request.settings)
+                ids, digest, plan = (
+                    self.prompt_ids(request.prompt),
+                    request.image.digest,
+                    self._plan(request.settings, request.task),
+                )
             except ValueError as error:
                 pending.append(error)
                 continue
@@ -150,6 +160,10 @@ class FlorenceModel:
         if len(ids) > room:
             raise ValueError(f"the prompt has {len(ids)} tokens; {room} fit beside an image")
         return ids
+
+    def _planned(self, settings: Settings, task: Task) -> DecodePlan:
+        automaton = self.vocabulary.automaton(task) if settings.constrained else None
+        return DecodePlan.of(self.model, settings, self.checkpoint.image_tokens, automaton)
 
     def stats(self) -> dict[str, float]:
         """What the model has done: requests, images encoded, batches, steps, seconds of each stage, and its feature cache."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from transformers import Florence2ForConditionalGeneration, GenerationConfig
 
+from florence_blocks.constraints import Automaton
 from florence_blocks.requests import Settings
 from florence_blocks.runtime.decoder import Seat
 from florence_blocks.runtime.rules import Rules
@@ -39,8 +40,10 @@ class DecodePlan:
     _prompt_positions: int
 
     @classmethod
-    def of(cls, model: Florence2ForConditionalGeneration, settings: Settings, image_tokens: int) -> DecodePlan:
-        """The plan of some settings.
+    def of(
+        cls, model: Florence2ForConditionalGeneration, settings: Settings, image_tokens: int, automaton: Automaton | None
+    ) -> DecodePlan:
+        """The plan of some settings for answers of a grammar.
 
         Raises:
             ValueError: the checkpoint's generation config asks for something that is not supported.
@@ -50,7 +53,7 @@ class DecodePlan:
         wanted = settings.max_new_tokens or given.max_new_tokens or DEFAULT_MAX_NEW_TOKENS
         limit = min(int(wanted), int(config.max_position_embeddings) - 1)
         return cls(
-            rules=Rules.from_config(given, limit=limit, no_repeat=settings.no_repeat_ngram_size),
+            rules=Rules.from_config(given, limit=limit, no_repeat=settings.no_repeat_ngram_size, automaton=automaton),
             width=int(settings.num_beams or given.num_beams or 1),
             draws=bool(given.do_sample if settings.do_sample is None else settings.do_sample),
             seed=settings.seed,

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
+from florence_blocks.constraints import Automaton, State
+from florence_blocks.runtime.vocabulary import Vocabulary
+
 _UNSUPPORTED: Final = (
     "bad_words_ids", "sequence_bias", "guidance_scale", "encoder_repetition_penalty", "encoder_no_repeat_ngram_size",
     "exponential_decay_length_penalty", "renormalize_logits", "watermarking_config", "typical_p", "epsilon_cutoff",
@@ -35,6 +38,7 @@ class Rules:
         least: tokens generated before an end token may come.
         suppressed: tokens that never come.
         suppressed_first: tokens that do not come first, or right behind the forced first one.
+        automaton: the grammar of the answer; None for any answer.
     """
 
     limit: int
@@ -46,9 +50,10 @@ class Rules:
     least: int = 0
     suppressed: tuple[int, ...] = ()
     suppressed_first: tuple[int, ...] = ()
+    automaton: Automaton | None = None
 
     @classmethod
-    def from_config(cls, config: GenerationConfig, *, limit: int, no_repeat: int | None) -> Rules:
+    def from_config(cls, config: GenerationConfig, *, limit: int, no_repeat: int | None, automaton: Automaton | None) -> Rules:
         """The rules of a generation config, with a request's own wishes.
 
         Raises:
@@ -69,6 +74,7 @@ class Rules:
             least=max(int(config.min_length or 0) - 1, int(config.min_new_tokens or 0)),
             suppressed=tuple(config.suppress_tokens or ()),
             suppressed_first=tuple(config.begin_suppress_tokens or ()),
+            automaton=automaton,
         )
 
     def forced(self, generated: int) -> int | None:
@@ -87,7 +93,14 @@ class Rules:
         )
 
 
-def apply(rules: Sequence[Rules], scores: Tensor, sequences: Tensor, lengths: Sequence[int]) -> Tensor:
+def apply(
+    rules: Sequence[Rules],
+    scores: Tensor,
+    sequences: Tensor,
+    lengths: Sequence[int],
+    states: Sequence[State | None],
+    vocabulary: Vocabulary,
+) -> Tensor:
     """Scores of the next token under the rules of every row.
 
     Args:
@@ -95,7 +108,10 @@ def apply(rules: Sequence[Rules], scores: Tensor, sequences: Tensor, lengths: Se
         scores: `[rows, vocabulary]`, logits or log-probabilities; not changed.
         sequences: token ids `[rows, at least the longest length]`, the start token first.
         lengths: how many of them are there, per row.
+        states: where each row is in its grammar.
+        vocabulary: says which tokens a grammar allows.
     """
+    given = scores
     every = range(len(rules))
     if not any(_matters(rule, length - 1) for rule, length in zip(rules, lengths, strict=True)):
         return scores
@@ -109,6 +125,10 @@ def apply(rules: Sequence[Rules], scores: Tensor, sequences: Tensor, lengths: Se
             where, tokens = _repeating(sequences[rows], [lengths[row] for row in rows], size)
             scores[torch.tensor(rows, device=scores.device)[where], tokens] = -torch.inf
     _ban(scores, [(row, token) for row in every for token in rules[row].banned(lengths[row] - 1)])
+    governed = [row for row in every if rules[row].automaton is not None]
+    if governed:
+        scores[governed] = _governed([rules[row] for row in governed], scores[governed], given[governed],
+                                     [states[row] for row in governed], vocabulary)  # fmt: skip
     forced = [(row, token) for row in every if (token := rules[row].forced(lengths[row] - 1)) is not None]
     if forced:
         rows = [row for row, _ in forced]
@@ -121,9 +141,21 @@ def _matters(rules: Rules, generated: int) -> bool:
     return (
         bool(rules.no_repeat)
         or rules.repetition_penalty != 1
+        or rules.automaton is not None
         or rules.forced(generated) is not None
         or bool(rules.banned(generated))
     )
+
+
+def _governed(
+    rules: Sequence[Rules], scores: Tensor, given: Tensor, states: Sequence[State | None], vocabulary: Vocabulary
+) -> Tensor:
+    """Scores of what the grammar of every row allows; where other rules forbid all of it, the grammar prevails."""
+    allowed = [rule.automaton.allowed(state or State()) for rule, state in zip(rules, states, strict=True) if rule.automaton]
+    mask = vocabulary.mask(allowed)
+    kept = scores.masked_fill(~mask, -torch.inf)
+    dead = kept.amax(-1, keepdim=True) == -torch.inf
+    return torch.where(dead & mask, given, kept)
 
 
 def _ban(scores: Tensor, pairs: Sequence[tuple[int, int]]) -> None:

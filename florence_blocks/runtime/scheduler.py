@@ -26,6 +26,7 @@ from florence_blocks.runtime.line import Line
 from florence_blocks.runtime.memory import is_out_of_memory, room
 from florence_blocks.runtime.plan import DecodePlan
 from florence_blocks.runtime.search import Token
+from florence_blocks.runtime.vocabulary import Vocabulary
 from workflow_engine.data import Image
 
 log = logging.getLogger(__name__)
@@ -90,11 +91,11 @@ class Scheduler:
         features: the image features it keeps.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, feature_bytes: int | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, vocabulary: Vocabulary, *, feature_bytes: int | None = None) -> None:
         self._encoding = Encoding(checkpoint)
         self._model = checkpoint.model
         self._preprocessor = checkpoint.preprocessor
-        self._first_location = checkpoint.first_location
+        self._vocabulary = vocabulary
         free = room(checkpoint.model.device)
         self.features = FeatureCache(feature_bytes if feature_bytes is not None else free // 16)
         self._decode_bytes = free // 4
@@ -261,7 +262,7 @@ class Scheduler:
         for width in {job.plan.width for job in batch}:
             places = [place for place, job in enumerate(batch) if job.plan.width == width]
             seats = [batch[place].plan.seat(batch[place], lengths[place]) for place in places]
-            lane = self._lanes.setdefault(width, Lane(self._model, width, self._first_location))
+            lane = self._lanes.setdefault(width, Lane(self._model, width, self._vocabulary))
             lane.admit(seats, encoded if len(places) == len(batch) else encoded[places])
 
     def _recover(self, batch: Sequence[Job], error: Exception) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from florence_blocks.constraints import State
 from florence_blocks.runtime.rules import Rules
 
 _NEVER = -1e9
@@ -28,6 +29,7 @@ class Token:
         log_probability: what the model gave it, before any rule.
         before: the token before; None for the first.
         generated: how many tokens the answer has with it.
+        state: where the answer is in its grammar; None without a grammar.
         near: of a location, what the model gave the locations around it, `[2 * NEAR + 1]`, its own in the middle.
     """
 
@@ -35,6 +37,7 @@ class Token:
     log_probability: float
     before: Token | None
     generated: int
+    state: State | None = None
     near: NDArray[np.float32] | None = None
 
     def path(self) -> list[Token]:
@@ -102,7 +105,7 @@ class Single:
     def advance(self, candidates: Sequence[Candidate]) -> None:
         """Take the candidate."""
         (best,) = candidates
-        token = _following(self.last[0], best)
+        token = _following(self.last[0], best, self._rules)
         self.last = (token,)
         if _ends(token, self._rules):
             self.answer = token
@@ -133,7 +136,7 @@ class Beams:
 
     def advance(self, candidates: Sequence[Candidate]) -> None:
         """Keep the best that go on, and put aside the best that ended."""
-        tokens = [_following(self.last[candidate.row], candidate) for candidate in candidates]
+        tokens = [_following(self.last[candidate.row], candidate, self._rules) for candidate in candidates]
         ended = [_ends(token, self._rules) for token in tokens]
         after = [candidate.score + _NEVER * end for candidate, end in zip(candidates, ended, strict=True)]
         kept = sorted(range(len(tokens)), key=lambda place: -after[place])[: self.width]
@@ -163,9 +166,12 @@ class Beams:
         return not self._full() or self.scores[0] / length**self._penalty > self._finished[-1].score
 
 
-def _following(before: Token | None, candidate: Candidate) -> Token:
+def _following(before: Token | None, candidate: Candidate, rules: Rules) -> Token:
     generated = 1 if before is None else before.generated + 1
-    return Token(candidate.id, candidate.log_probability, before, generated)
+    state = None
+    if rules.automaton is not None:
+        state = rules.automaton.advance(State() if before is None or before.state is None else before.state, candidate.id)
+    return Token(candidate.id, candidate.log_probability, before, generated, state)
 
 
 def _ends(token: Token, rules: Rules) -> bool:

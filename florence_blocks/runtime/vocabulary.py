@@ -1,0 +1,72 @@
+"""The sorts of tokens of a checkpoint, and masks of those that a grammar allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from florence_blocks.constraints import END, Allowed, Automaton, Names
+from florence_blocks.locations import BINS
+from florence_blocks.tasks import Task
+
+_MARKS: Final = ("<sep>", "<poly>", "</poly>")
+
+
+class Vocabulary:
+    """The tokens of a checkpoint by their sort.
+
+    Attributes:
+        first_location: the id of `<loc_0>`.
+        ends: the ids that end an answer.
+    """
+
+    def __init__(self, tokenizer: Any, first_location: int, ends: Sequence[int], size: int, device: torch.device) -> None:
+        self.first_location = first_location
+        self.ends = frozenset(ends)
+        self._tokenizer = tokenizer
+        self._size, self._device = size, device
+        marks = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in _MARKS}
+        self._marks: Mapping[int, str] = {id_: mark for mark, id_ in marks.items() if id_ not in (None, tokenizer.unk_token_id)}
+        self._silent = frozenset(tokenizer.all_special_ids) - self.ends - set(self._marks)
+        text = torch.ones(size, dtype=torch.bool)
+        text[[id_ for id_ in (*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids) if id_ < size]] = False
+        text[max(len(tokenizer), first_location + BINS) :] = False  # rows of the table that stand for no token
+        self._text = text.to(device)
+        self._sorts: dict[tuple[bool, tuple[str, ...], tuple[int, ...] | None], Tensor] = {}
+        self.automaton = lru_cache(256)(self._automaton)
+
+    def _automaton(self, task: Task, names: tuple[str, ...] | None = None) -> Automaton | None:
+        """The automaton of a task's answers; None for the free prompt, whose answers may be anything."""
+        if task.name == "prompt":
+            return None
+        tree = None if names is None else Names([self._tokenizer(name, add_special_tokens=False).input_ids for name in names])
+        return Automaton(task.grammar, self.first_location, self._marks, self.ends, self._silent, tree)
+
+    def mask(self, allowed: Sequence[Allowed]) -> Tensor:
+        """Which tokens may follow, `[rows, vocabulary]`."""
+        mask = torch.stack([self._sort(row) for row in allowed])
+        least = torch.tensor([BINS if row.least is None else row.least for row in allowed], device=self._device)
+        located = torch.arange(BINS, device=self._device)[None] >= least[:, None]
+        mask[:, self.first_location : self.first_location + BINS] = located
+        return mask
+
+    def _sort(self, allowed: Allowed) -> Tensor:
+        """The part of a mask that is not about locations `[vocabulary]`; there are few different ones."""
+        key = (allowed.text, allowed.marks, allowed.only)
+        found = self._sorts.get(key)
+        if found is None:
+            if len(self._sorts) > 4096:
+                self._sorts.clear()
+            found = torch.zeros(self._size, dtype=torch.bool, device=self._device)
+            if allowed.only is not None:
+                found[list(allowed.only)] = True
+            elif allowed.text:
+                found |= self._text
+            ids = [id_ for id_, mark in self._marks.items() if mark in allowed.marks]
+            found[[*ids, *(self.ends if END in allowed.marks else ())]] = True
+            self._sorts[key] = found
+        return found
