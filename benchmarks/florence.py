@@ -1,0 +1,270 @@
+"""Florence-2 here beside transformers' own ways, on the same weights and inputs, in one run.
+
+    python benchmarks/florence.py [--layout base|demo] [--only a,c,g] [--rounds 5] [--threads 2] [--json FILE]
+
+Ways: `ours`; `single`, transformers' `generate` one request at a time; `static`, transformers in batches of equal size, padded
+to their longest prompt and run to their longest answer. Rounds alternate between the ways, so that all see the same state of
+the machine; `ratio` is a way's time over ours, round by round, and the figure is the median.
+
+`base` has random weights and answers of given lengths; `demo` is the embedded model with its real answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image as PilImage
+from random_florence import build
+from transformers import Florence2ForConditionalGeneration, Florence2Processor
+
+from florence_blocks.demo import CHECKPOINT, draw_scene
+from florence_blocks.requests import Request, Settings
+from florence_blocks.runtime import checkpoint as checkpoints
+from florence_blocks.runtime.encoding import Encoding, matrix_rate
+from florence_blocks.runtime.model import FlorenceModel
+from florence_blocks.tasks import TASKS
+from workflow_engine.data import Image
+
+STATIC_BATCH = 8
+
+
+# ------------------------------------------------------------------ ways
+
+
+class Ours:
+    """This project; nothing is kept from one round to the next."""
+
+    name = "ours"
+
+    def __init__(self, folder: Path) -> None:
+        self.model = FlorenceModel(checkpoints.load(str(folder), device=torch.device("cpu"), dtype=torch.float32))
+
+    def answer(self, requests: Sequence[Request]) -> list[str]:
+        """The raw answers."""
+        return [answer.raw for answer in self.model.answer(requests)]  # type: ignore[union-attr]
+
+    def fresh(self) -> None:
+        """Forget the images."""
+        self.model.scheduler.features.clear()
+
+
+class Reference:
+    """transformers, with a batch size."""
+
+    def __init__(self, folder: Path, name: str, batch: int) -> None:
+        self.name, self.batch = name, batch
+        self.model = Florence2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.processor: Any = Florence2Processor.from_pretrained(folder)
+
+    def answer(self, requests: Sequence[Request]) -> list[str]:
+        """The raw answers."""
+        texts: list[str] = []
+        for first in range(0, len(requests), self.batch):
+            texts += self._batch(requests[first : first + self.batch])
+        return texts
+
+    def _batch(self, requests: Sequence[Request]) -> list[str]:
+        images = [PilImage.fromarray(np.ascontiguousarray(request.image.bgr[:, :, ::-1])) for request in requests]
+        inputs = self.processor(text=[request.prompt for request in requests], images=images, padding=True, return_tensors="pt")
+        longest = max((request.settings.max_new_tokens or 0 for request in requests), default=0)
+        limits = {"max_new_tokens": longest} if longest else {}
+        with torch.inference_mode():
+            ids = self.model.generate(**inputs, **limits, num_beams=requests[0].settings.num_beams or 1, do_sample=False)
+        return [str(text) for text in self.processor.batch_decode(ids, skip_special_tokens=False)]
+
+    def fresh(self) -> None:
+        """Nothing is kept in any case."""
+
+
+Way = Ours | Reference
+
+
+# ------------------------------------------------------------------ scenarios
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load: what is asked, and how it is run on a way; the least ratio over `single` that is asked for."""
+
+    key: str
+    title: str
+    run: Callable[[Way, int], int]
+
+
+def images(count: int) -> list[Image]:
+    """Different images."""
+    return [Image(draw_scene(seed, width=640, height=480).image) for seed in range(count)]
+
+
+def caption(image: Image, beams: int, length: int = 24) -> Request:
+    """A caption of so many tokens."""
+    return Request(TASKS["caption"], image, settings=Settings(num_beams=beams, max_new_tokens=length))
+
+
+def _one_caption(way: Way, beams: int) -> int:
+    return len(way.answer([caption(images(1)[0], beams)]))
+
+
+def _captions(way: Way, beams: int) -> int:
+    return len(way.answer([caption(image, beams) for image in images(8)]))
+
+
+def _regions(way: Way, beams: int) -> int:
+    rng, (image,) = np.random.default_rng(1), images(1)
+    corners = rng.uniform(0, 0.6, (10, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(0.1, 0.4, (10, 2))]) * (640, 480, 640, 480)
+    settings = Settings(num_beams=beams, max_new_tokens=24)
+    return len(way.answer([Request(TASKS["region_caption"], image, region=tuple(box), settings=settings)
+                           for box in boxes.tolist()]))  # fmt: skip
+
+
+def _detect_and_caption(way: Way, beams: int) -> int:
+    """Eight scenes: their shapes, then a caption of every region; the regions are the drawn ones, for every way alike."""
+    scenes = [draw_scene(seed) for seed in range(8)]
+    settings = Settings(num_beams=beams)
+    given = [Image(scene.image) for scene in scenes]
+    found = way.answer([Request(TASKS["object_detection"], image, settings=settings) for image in given])
+    asked = [Request(TASKS["region_caption"], image, region=shape.box, settings=settings)
+             for image, scene in zip(given, scenes, strict=True) for shape in scene.shapes]  # fmt: skip
+    return len(found) + len(way.answer(asked))
+
+
+def mixed(beams: int) -> list[Request]:
+    """32 requests about four images, whose answers take 4 to 400 tokens, most of them few."""
+    rng, four = np.random.default_rng(3), images(4)
+    lengths = np.geomspace(4, 400, 32).round().astype(int)
+    rng.shuffle(lengths)
+    names = ("caption", "object_detection", "ocr", "ocr_with_regions", "dense_region_caption", "more_detailed_caption")
+    return [Request(TASKS[names[number % len(names)]], four[number % 4],
+                    settings=Settings(num_beams=beams, max_new_tokens=int(length)))
+            for number, length in enumerate(lengths)]  # fmt: skip
+
+
+def _mixed(way: Way, beams: int) -> int:
+    return len(way.answer(mixed(beams)))
+
+
+def _concurrent(way: Way, beams: int) -> int:
+    """32 callers that arrive at random; transformers' `generate` takes one caller after the other."""
+    rng, lock = np.random.default_rng(5), threading.Lock()
+    names = ("caption", "object_detection", "ocr")
+    asked = [[Request(TASKS[name], image, settings=Settings(num_beams=beams)) for name in names]
+             for image in (Image(draw_scene(seed).image) for seed in range(32))]  # fmt: skip
+    answered: list[int] = []
+
+    def call(requests: list[Request], pause: float) -> None:
+        time.sleep(pause)
+        if isinstance(way, Ours):
+            answered.append(len(way.answer(requests)))
+        else:
+            with lock:
+                answered.append(len(way.answer(requests)))
+
+    pauses = rng.uniform(0, 0.2, len(asked)).tolist()
+    callers = [threading.Thread(target=call, args=pair) for pair in zip(asked, pauses, strict=True)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    return sum(answered)
+
+
+def _six_tasks(way: Way, beams: int) -> int:
+    (image,) = images(1)
+    names = ("caption", "detailed_caption", "object_detection", "dense_region_caption", "ocr", "ocr_with_regions")
+    settings = Settings(num_beams=beams, max_new_tokens=24)
+    return len(way.answer([Request(TASKS[name], image, settings=settings) for name in names]))
+
+
+SCENARIOS = {
+    "base": [
+        Scenario("a", "1 image, 1 caption", _one_caption), Scenario("b", "8 images, captions", _captions),
+        Scenario("c", "1 image, 10 region captions", _regions), Scenario("e", "32 mixed requests, 4 to 400 tokens", _mixed),
+        Scenario("g", "1 image, 6 tasks", _six_tasks),
+    ],
+    "demo": [
+        Scenario("d", "8 images, detect, then caption every region", _detect_and_caption),
+        Scenario("f", "32 concurrent callers, 3 tasks each", _concurrent),
+    ],
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------ measuring
+
+
+def measure(scenario: Scenario, ways: Sequence[Way], beams: int, rounds: int) -> dict[str, Any]:
+    """Seconds of every way, round by round, and the ratios to ours."""
+    times: dict[str, list[float]] = {way.name: [] for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            way.fresh()
+            started = time.perf_counter()
+            scenario.run(way, beams)
+            times[way.name].append(time.perf_counter() - started)
+    ratios = {name: statistics.median(other / own for other, own in zip(values, times["ours"], strict=True))
+              for name, values in times.items() if name != "ours"}  # fmt: skip
+    return {"scenario": scenario.key, "title": scenario.title, "beams": beams, "seconds": times, "ratios": ratios}
+
+
+def floors(ours: Ours) -> dict[str, float]:
+    """Seconds that an image and a prompt take at the measured matrix rate, on this machine."""
+    encoding = Encoding(ours.model.checkpoint)
+    rate = matrix_rate(torch.device("cpu"), torch.float32)
+    return {"matrix_gflops": rate / 1e9, "vision_seconds": encoding.image_cost / rate,
+            "encoder_seconds": encoding.prompt_cost([0] * 16) / rate}  # fmt: skip
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layout", choices=SCENARIOS, default="demo")
+    parser.add_argument("--only", help="scenarios, such as a,c")
+    parser.add_argument("--beams", default="1,3")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = CHECKPOINT
+        if options.layout != "demo":
+            folder = Path(scratch)
+            build(options.layout, folder)
+        ways: list[Way] = [Ours(folder), Reference(folder, "single", 1), Reference(folder, "static", STATIC_BATCH)]
+        rows = []
+        for scenario in SCENARIOS[options.layout]:
+            if options.only and scenario.key not in options.only.split(","):
+                continue
+            for beams in (int(part) for part in options.beams.split(",")):
+                row = measure(scenario, ways, beams, options.rounds)
+                rows.append(row)
+                seconds = "  ".join(f"{name} {statistics.median(values):8.3f} s" for name, values in row["seconds"].items())
+                shown = "  ".join(f"{name}/ours {value:5.2f}" for name, value in row["ratios"].items())
+                print(f"{scenario.key} {scenario.title:44} beams {beams}  {seconds}  {shown}", flush=True)
+        result = {"layout": options.layout, "threads": options.threads, "date": time.strftime("%Y-%m-%d"), "rows": rows,
+                  "machine": platform.processor() or platform.machine(), "python": platform.python_version(),
+                  "torch": torch.__version__, "transformers": transformers.__version__, "floors": floors(ways[0]),  # type: ignore[arg-type]
+                  "stats": ways[0].model.stats()}  # type: ignore[union-attr]  # fmt: skip
+    print(json.dumps(result["floors"]))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
