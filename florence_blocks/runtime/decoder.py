@@ -86,6 +86,7 @@ class Lane:
                 self._cross[2 * index + part, first : first + count, :, :length] = self._split(project(encoded))
         self._sequences[first * self.width : (first + count) * self.width, 0] = self._start
 
+    @torch.inference_mode()
     def leave(self, seat: Seat) -> None:
         """Free the seat of a request."""
         place, last, width = self.seats.index(seat), len(self.seats) - 1, self.width
@@ -97,8 +98,6 @@ class Lane:
             self._sequences[to, : moved.length] = self._sequences[came, : moved.length]
             self.seats[place] = moved
         self.seats.pop()
-        if not self.seats:
-            self._release()
 
     # ------------------------------------------------------------------ a step
 
@@ -227,12 +226,6 @@ class Lane:
         if length > self._sequences.shape[1]:
             self._own = _grown(self._own, self._own.shape[1], max(2 * self._own.shape[3], length))
             self._sequences = _grown(self._sequences, self._sequences.shape[0], self._own.shape[3] + 1, dims=(0, 1))
-
-    def _release(self) -> None:
-        """Give the memory back while nobody sits."""
-        self._cross = self._cross[:, :0, :, :0].clone()
-        self._own = self._own[:, :0, :, :0].clone()
-        self._sequences = self._sequences[:0, :0].clone()
 
 
 def _mask(lengths: Tensor, longest: int, dtype: torch.dtype) -> Tensor | None:

@@ -163,6 +163,7 @@ class Scheduler:
         with self._lock:
             if len(self._line):
                 return False
+            self._lanes.clear()  # their caches are kept while there is work: memory that was touched before is faster
             self._worker = None
             return True
 
@@ -286,7 +287,7 @@ class Scheduler:
     def _step(self) -> None:
         """One step of every lane."""
         started = time.perf_counter()
-        for lane in self._lanes.values():
+        for lane in list(self._lanes.values()):
             for seat in [seat for seat in lane.seats if self._gave_up(seat.owner)]:
                 lane.leave(seat)
             if lane.seats:
@@ -306,8 +307,7 @@ class Scheduler:
             if not is_out_of_memory(error):
                 raise
             jobs: list[Job] = [seat.owner for seat in lane.seats]
-            for seat in list(lane.seats):
-                lane.leave(seat)
+            del self._lanes[lane.width]
             self._inside.difference_update(jobs)
             if len(jobs) == 1:
                 _fail(jobs[0], error)
