@@ -69,7 +69,7 @@ def reference(folder: Path) -> tuple[Any, Any]:
 def reference_ids(folder: Path, request: Request) -> tuple[list[int], float]:
     """The ids of transformers' `generate`, and its least margin between the best two choices on the way."""
     model, processor = reference(folder)
-    settings = {name: value for name, value in asdict(request.settings).items() if value is not None}
+    settings = {name: value for name, value in asdict(request.settings).items() if value is not None and name != "constrained"}
     rgb = PilImage.fromarray(np.ascontiguousarray(request.image.array[:, :, ::-1]))
     inputs = processor(text=request.prompt, images=rgb, return_tensors="pt")
     with torch.inference_mode():
