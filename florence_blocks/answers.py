@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from florence_blocks.locations import Box
@@ -51,6 +52,7 @@ class Answer:
         raw: the text as generated, with special tokens.
         confidence: the probability of the text, for answers that are a text.
         token_probabilities: of every generated token.
+        name_probabilities: of every name that could have been given, where a list of names was asked about.
     """
 
     task: str
@@ -60,3 +62,4 @@ class Answer:
     raw: str
     confidence: float | None = field(default=None, compare=False)
     token_probabilities: tuple[float, ...] = field(default=(), compare=False)
+    name_probabilities: Mapping[str, float] | None = field(default=None, compare=False)

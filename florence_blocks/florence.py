@@ -42,8 +42,9 @@ class Florence2:
     All methods take:
         images: one image or a list: numpy `[h, w, 3]`, `[h, w]` or `[h, w, 4]` (uint8), torch `[3, h, w]` (uint8, or float in
             0..1), PIL, or a path.
-        max_new_tokens, num_beams, do_sample, no_repeat_ngram_size: settings of the generation; the checkpoint's own where
-            they are None.
+        max_new_tokens, num_beams, do_sample, no_repeat_ngram_size, seed, constrained: settings of the generation, see
+            `Settings`; the checkpoint's own where they are None.
+        coordinates: "token" for the centres of the model's bins, "refined" for finer ones.
         input_color_format: the order of the channels of arrays and tensors; "bgr" for numpy and "rgb" for torch when None.
 
     and raise `ValueError` for images, boxes and phrases that do not fit.
@@ -87,6 +88,10 @@ class Florence2:
                 raise answer
             answers.append(answer)
         return answers
+
+    def stats(self) -> dict[str, float]:
+        """What the model has done so far: requests, images encoded, cache hits, batches, steps, seconds of each stage."""
+        return self.model.stats()
 
     # ------------------------------------------------------------------ whole images
 
@@ -143,7 +148,7 @@ class Florence2:
         """Outline the object in each region; `sv.Detections`, in the form of `xyxy` (see `classify_image_region`)."""
         return self._ask_regions(images, xyxy, "region_segmentation", _detections, settings)
 
-    def classify_image_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
+    def classify_image_region(self, images: Any, xyxy: Any, classes: Sequence[str] | None = None, **settings: Any) -> Any:
         """Name the category of each region.
 
         Args:
@@ -151,9 +156,11 @@ class Florence2:
             xyxy: for one image a box `[4]` (returns one result) or boxes `[k, 4]` or `sv.Detections` (returns a list of k).
                 For a list of images a list with one of these per image (returns a list with one of those per image); one box
                 for all images fits too.
+            classes: the only categories to choose from; the most probable one is given.
             **settings: see the class.
         """
-        return self._ask_regions(images, xyxy, "region_classification", _text, settings)
+        names = None if classes is None else tuple(classes)
+        return self._ask_regions(images, xyxy, "region_classification", _text, settings, names=names)
 
     def caption_image_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
         """Describe each region; texts, in the form of `xyxy` (see `classify_image_region`)."""
@@ -167,24 +174,36 @@ class Florence2:
 
     def _ask(self, images: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any], **inputs: Any) -> Any:
         loaded, many = _images(images, settings)
+        inputs |= _reading(settings)
         chosen = Settings(**settings)
         answers = self.answer([Request(TASKS[task], image, settings=chosen, **inputs) for image in loaded])
         results = [give(answer, image) for answer, image in zip(answers, loaded, strict=True)]
         return results if many else results[0]
 
     def _ask_regions(
-        self, images: Any, xyxy: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any]
+        self, images: Any, xyxy: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any], **inputs: Any
     ) -> Any:
         loaded, many = _images(images, settings)
+        inputs |= _reading(settings)
         per_image = [_boxes(item) for item in _regions_of_images(xyxy, len(loaded))] if many else [_boxes(xyxy)]
         chosen = Settings(**settings)
         asked = [(image, box) for image, (boxes, _) in zip(loaded, per_image, strict=True) for box in boxes]
-        answers = iter(self.answer([Request(TASKS[task], image, region=box, settings=chosen) for image, box in asked]))
+        answers = iter(
+            self.answer([Request(TASKS[task], image, region=box, settings=chosen, **inputs) for image, box in asked])
+        )
         results: list[Any] = []
         for image, (boxes, several) in zip(loaded, per_image, strict=True):
             given = [give(next(answers), image) for _ in boxes]
             results.append(given if several else given[0])
         return results if many else results[0]
+
+
+def _reading(settings: dict[str, Any]) -> dict[str, Any]:
+    """How answers are read, taken out of the settings."""
+    coordinates = settings.pop("coordinates", "token")
+    if coordinates not in ("token", "refined"):
+        raise ValueError(f'coordinates={coordinates!r}; "token" or "refined" would fit')
+    return {"coordinates": coordinates}
 
 
 def _choice(options: dict[str, str], name: str, value: str) -> str:

@@ -17,6 +17,9 @@ _SPECIAL: Final = re.compile(r"</?(?:s|pad|unk|mask|sep|poly|and|image|od|ocr|ca
 _CLASS_JOINT: Final = "<and>"
 
 
+_NAMING: Final = frozenset({"object_detection", "open_vocabulary_detection", "phrase_grounding", "region_classification"})
+
+
 class PromptError(ValueError):
     """A task did not get what its prompt needs, or got something else."""
 
@@ -58,6 +61,17 @@ def build_prompt(
     if task.needs is Needs.PHRASE:
         return task.prompt.format(phrase=_clean(task, "phrase", phrase))
     return _not_blank(task, "text", text)
+
+
+def check_names(task: Task, names: Sequence[str]) -> None:
+    """See that a list of names fits a task.
+
+    Raises:
+        PromptError: the answers of the task hold no names, or the list is empty or holds something else than names.
+    """
+    if task.name not in _NAMING:
+        raise PromptError(f"the answers of `{task.name}` are not limited to names; those of {', '.join(sorted(_NAMING))} are")
+    _classes(task, names)
 
 
 def _region(task: Task, region: Sequence[float] | None, size: Size | None) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from florence_blocks.locations import Box
-from florence_blocks.prompts import build_prompt
+from florence_blocks.prompts import build_prompt, check_names
 from florence_blocks.tasks import Task
 from workflow_engine.data import Image
 
 Coordinates = Literal["token", "refined"]
+
+
+CONSTRAINED: Final = False
+"""Whether answers are kept within their grammar by default."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Settings:
     do_sample: bool | None = None
     no_repeat_ngram_size: int | None = None
     seed: int | None = None
-    constrained: bool = False
+    constrained: bool = CONSTRAINED
 
     def __post_init__(self) -> None:
         for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("no_repeat_ngram_size", 0), ("seed", 0)):
@@ -53,6 +57,8 @@ class Request:
         classes: the classes, for open-vocabulary detection.
         region: a box (x1, y1, x2, y2) in pixels of the image, for region tasks.
         text: the prompt, for the free prompt.
+        names: the only names that things may be given; for region classification the classes whose probabilities are
+            asked.
         settings: how the answer is generated.
         coordinates: `token` for the centres of the chosen bins, `refined` for the mean of what the model gave the bins
             around them.
@@ -64,6 +70,7 @@ class Request:
     classes: tuple[str, ...] | None = None
     region: Box | None = None
     text: str | None = None
+    names: tuple[str, ...] | None = None
     settings: Settings = field(default_factory=Settings)
     coordinates: Coordinates = "token"
 
@@ -72,7 +79,9 @@ class Request:
         """The sentence the model is asked.
 
         Raises:
-            PromptError: the task lacks something it needs.
+            PromptError: the task lacks something it needs, or has no place for something that is given.
         """
+        if self.names is not None:
+            check_names(self.task, self.names)
         return build_prompt(self.task, phrase=self.phrase, classes=self.classes, region=self.region, text=self.text,
                             size=self.image.size)  # fmt: skip

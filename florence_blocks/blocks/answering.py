@@ -29,7 +29,7 @@ TEXT_OUTPUTS: Mapping[str, str] = {
 }  # fmt: skip
 """What the text of a text task is called among the outputs of its block."""
 
-_SETTINGS = ("max_new_tokens", "num_beams", "no_repeat_ngram_size")
+_SETTINGS = ("max_new_tokens", "num_beams", "no_repeat_ngram_size", "constrained")
 
 
 def elements_of(fields: Mapping[str, Sequence[Any]]) -> list[Element]:
@@ -68,9 +68,10 @@ def image_value(task: Task, answer: Answer, image: Image) -> Any:
 def region_requests(task: Task, element: Element) -> tuple[sv.Detections, list[Request]]:
     """The regions an element asks about, and a request for each."""
     regions = narrowed(as_detections(element["regions"]), element["regions_to_use"])
-    settings = settings_of(element)
+    names = tuple(element["classes"]) if element.get("classes") else None
+    chosen: Any = {"settings": settings_of(element), "names": names, "coordinates": element.get("coordinates", "token")}
     boxes = [(x1, y1, x2, y2) for x1, y1, x2, y2 in regions.xyxy.tolist()]
-    return regions, [Request(task, element["images"], region=box, settings=settings) for box in boxes]
+    return regions, [Request(task, element["images"], region=box, **chosen) for box in boxes]
 
 
 def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], image: Image) -> Any:
@@ -91,7 +92,20 @@ def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], 
         class_id = np.array([order[text] for text in texts], dtype=int)
     named = sv.Detections(xyxy=regions.xyxy.copy(), mask=regions.mask, confidence=confidence, class_id=class_id,
                           tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip
-    return {"predictions": on_image(named, image), "texts": texts}
+    value = {"predictions": on_image(named, image), "texts": texts}
+    if task.name == "region_classification":
+        value["classifications"] = [_classification(answer, image) for answer in answers]
+    return value
+
+
+def _classification(answer: Answer, image: Image) -> dict[str, Any]:
+    """An answer as a classification: every class with its probability, the most probable first."""
+    known = answer.name_probabilities or {answer.text: answer.confidence or 0.0}
+    ranked = sorted(known.items(), key=lambda item: -item[1])
+    order = {name: index for index, name in enumerate(known)}
+    predictions = [{"class": name, "class_id": order[name], "confidence": value} for name, value in ranked]
+    return {"image": {"width": image.width, "height": image.height}, "predictions": predictions, "top": answer.text,
+            "confidence": answer.confidence}  # fmt: skip
 
 
 def _outlined(regions: sv.Detections, answers: Sequence[Answer], image: Image) -> sv.Detections:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from florence_blocks.requests import CONSTRAINED
 from workflow_engine.block import Accepts, BlockManifest, ImageReference, Value
 from workflow_engine.detections import is_detections
 from workflow_engine.kinds import DETECTIONS, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
@@ -21,6 +22,8 @@ else:
 
 Text = Annotated[Value[str], Accepts(STRING, LANGUAGE_MODEL_OUTPUT)]
 Classes = Annotated[Value[list[str]], Accepts(LIST_OF_VALUES)]
+Coordinates: TypeAlias = Value[Literal["token", "refined"]]
+OnlyClasses = Annotated[Value[list[str] | None], Accepts(LIST_OF_VALUES)]
 Count: TypeAlias = Value[Annotated[int, Field(ge=1)] | None]
 
 RegionsToUse = Literal["all", "first", "last", "biggest", "smallest", "most_confident", "least_confident"]
@@ -40,6 +43,7 @@ class FlorenceManifest(BlockManifest):
     no_repeat_ngram_size: Value[Annotated[int, Field(ge=0)] | None] = Field(
         None, description="length of token sequences that may not come twice, 0 allows all; the checkpoint's own when null"
     )
+    constrained: Value[bool] = Field(CONSTRAINED, description="whether answers are kept within the grammar of the task")
 
 
 def _regions(value: Any) -> Any:

@@ -21,7 +21,7 @@ from florence_blocks.blocks.answering import (
     region_value,
     settings_of,
 )
-from florence_blocks.blocks.fields import Classes, FlorenceManifest, RegionChoice, Regions, Text
+from florence_blocks.blocks.fields import Classes, Coordinates, FlorenceManifest, OnlyClasses, RegionChoice, Regions, Text
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
 from workflow_engine.block import Block, BlockManifest, Output, Value, type_literal
@@ -59,6 +59,13 @@ _OUTPUTS: Mapping[Grammar, Mapping[str, Output]] = {
     Grammar.OUTLINES: _MASKS,
     Grammar.REGION_TEXT: {**_BOXES, "texts": Output(LIST_OF_VALUES)},
 }
+_NAMES = {"classes": (OnlyClasses, Field(None, description="the only names that may be given; any name when null"))}
+_PLACES = {
+    "coordinates": (
+        Coordinates,
+        Field("token", description="the centres of the chosen bins, or the mean of what the model gave the bins around them"),
+    )
+}
 _SURE = {"confidence": Output(FLOAT_ZERO_TO_ONE)}
 
 CAPTION_TASKS: Mapping[str, str] = {
@@ -86,9 +93,9 @@ class FlorenceBlock(Block):
 
     def request(self, element: Mapping[str, Any]) -> Request:
         """The request of one element."""
-        inputs = {name: element[name] for name in ("phrase", "text") if name in element}
-        if "classes" in element:
-            inputs["classes"] = tuple(element["classes"])
+        inputs = {name: element[name] for name in ("phrase", "text", "coordinates") if name in element}
+        if element.get("classes"):
+            inputs["classes" if self.task.needs is Needs.CLASSES else "names"] = tuple(element["classes"])
         return Request(self.task, element["images"], settings=settings_of(element), **inputs)
 
 
@@ -138,17 +145,21 @@ def _block(task: Task) -> type[FlorenceBlock]:
     """The block class of a row of the task table."""
     base = RegionBlock if task.needs is Needs.REGION else FlorenceBlock
     title = "".join(part.capitalize() for part in task.name.split("_"))
+    fields = {**_FIELDS[task.needs], **(_NAMES if task.name in ("object_detection", "region_classification") else {}),
+              **({} if task.grammar in (Grammar.TEXT, Grammar.REGION_TEXT) else _PLACES)}  # fmt: skip
     manifest: type[BlockManifest] = create_model(
         f"{title}Manifest",
         __base__=FlorenceManifest,
         __doc__=f"The fields of a {task.name} step.",
         type=(type_literal(f"florence/{task.name}@v1"), ...),
-        **_FIELDS[task.needs],
+        **fields,
     )
     if task.grammar is Grammar.TEXT:
         outputs: Mapping[str, Output] = {TEXT_OUTPUTS[task.name]: Output(STRING, LANGUAGE_MODEL_OUTPUT), **_SURE}
     else:
         outputs = _OUTPUTS[task.grammar]
+    if task.name == "region_classification":
+        outputs = {**outputs, "classifications": Output(LIST_OF_VALUES)}
     doc = f"{task.summary}\n\nFlorence-2's {task.token or 'free prompt'}."
     return type(f"{title}Block", (base,), {"__doc__": doc, "__module__": __name__, "task": task, "Manifest": manifest,
                                            "outputs": outputs})  # fmt: skip

@@ -20,7 +20,7 @@ from florence_blocks.locations import BINS
 from florence_blocks.runtime import rules as rules_
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.sampling import Sampler
-from florence_blocks.runtime.search import Candidate, Search
+from florence_blocks.runtime.search import Candidate, Forced, Search
 from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.scoring import NEAR
 
@@ -50,11 +50,14 @@ class Seat:
 
 
 class Lane:
-    """The seats of one beam width and their caches."""
+    """The seats of one beam width and their caches; a `forced` lane takes the tokens it is given."""
 
-    def __init__(self, model: Florence2ForConditionalGeneration, width: int, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, model: Florence2ForConditionalGeneration, width: int, vocabulary: Vocabulary, *, forced: bool = False
+    ) -> None:
         self.width = width
         self._vocabulary = vocabulary
+        self._forced = forced
         self.seats: list[Seat] = []
         config: Any = model.config.text_config
         self._decoder: Any = model.model.language_model.decoder
@@ -113,7 +116,8 @@ class Lane:
         # like transformers: greedy search applies its rules to logits, beam search to log-probabilities
         scores = logits if self.width == 1 else log_probabilities
         scores = rules_.apply(rules, scores, self._sequences, lengths, states, self._vocabulary)
-        for seat, candidates in zip(self.seats, self._candidates(scores, log_probabilities), strict=True):
+        best = self._wanted(log_probabilities) if self._forced else self._candidates(scores, log_probabilities)
+        for seat, candidates in zip(self.seats, best, strict=True):
             seat.search.advance(candidates)
         self._look_around(log_probabilities)
         self._follow()
@@ -155,6 +159,13 @@ class Lane:
         """`[n, length, width of the model]` as `[n, heads, length, width of a head]`."""
         apart: Tensor = states.unflatten(-1, (self._heads, -1))
         return apart.transpose(1, 2)
+
+    def _wanted(self, log_probabilities: Tensor) -> list[list[Candidate]]:
+        """The given tokens of every row."""
+        ids = [token for seat in self.seats if isinstance(seat.search, Forced) for token in seat.search.wanted]
+        known = log_probabilities[range(len(ids)), ids].tolist()
+        rows = [Candidate(0.0, row % self.width, *pair) for row, pair in enumerate(zip(ids, known, strict=True))]
+        return [rows[first : first + self.width] for first in range(0, len(rows), self.width)]
 
     def _candidates(self, scores: Tensor, log_probabilities: Tensor) -> list[list[Candidate]]:
         """The candidates of every seat, best first."""

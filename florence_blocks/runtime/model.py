@@ -26,6 +26,7 @@ from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.plan import DecodePlan
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.scheduler import Job, Scheduler
+from florence_blocks.runtime.search import Forced
 from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.scoring import Evidence, refined, scored
 from florence_blocks.tasks import Task
@@ -47,7 +48,11 @@ class Pending:
             CancelledError: it was cancelled.
             WorkerError: the worker of the model died.
         """
-        path = self._job.done.result(timeout).path()
+        search = self._job.done.result(timeout)
+        if isinstance(search, Forced):
+            return self._chosen(search)
+        assert search.answer is not None
+        path = search.answer.path()
         # at the limit the end token is forced, so that only the length tells
         truncated = len(path) >= self._job.plan.rules.limit
         pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
@@ -58,6 +63,14 @@ class Pending:
         ]
         offsets = refined(evidence) if self._request.coordinates == "refined" else None
         return scored(parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size)
+
+    def _chosen(self, search: Forced) -> Answer:
+        """The most probable of the names that were asked about, and the probabilities of all."""
+        names, best = self._request.names or (), max(search.totals)
+        weights = [math.exp(total - best) for total in search.totals]
+        shares = {name: weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
+        name = names[search.totals.index(best)]
+        return Answer(self._request.task.name, name, (), False, name, confidence=shares[name], name_probabilities=shares)
 
     def cancel(self) -> None:
         """Give up; the place in the batch gets free."""
@@ -132,11 +145,8 @@ class FlorenceModel:
         jobs = []
         for request in requests:
             try:
-                ids, digest, plan = (
-                    self.prompt_ids(request.prompt),
-                    request.image.digest,
-                    self._plan(request.settings, request.task),
-                )
+                ids, digest = self.prompt_ids(request.prompt), request.image.digest
+                plan = self._plan(request.settings, request.task, request.names, request.classes)
             except ValueError as error:
                 pending.append(error)
                 continue
@@ -161,9 +171,14 @@ class FlorenceModel:
             raise ValueError(f"the prompt has {len(ids)} tokens; {room} fit beside an image")
         return ids
 
-    def _planned(self, settings: Settings, task: Task) -> DecodePlan:
-        automaton = self.vocabulary.automaton(task) if settings.constrained else None
-        return DecodePlan.of(self.model, settings, self.checkpoint.image_tokens, automaton)
+    def _planned(
+        self, settings: Settings, task: Task, names: tuple[str, ...] | None, classes: tuple[str, ...] | None
+    ) -> DecodePlan:
+        image_tokens = self.checkpoint.image_tokens
+        if task.name == "region_classification" and names:
+            return DecodePlan.of(self.model, settings, image_tokens, None, self.vocabulary.answers(names))
+        automaton = self.vocabulary.automaton(task, names or classes) if settings.constrained or names else None
+        return DecodePlan.of(self.model, settings, image_tokens, automaton)
 
     def stats(self) -> dict[str, float]:
         """What the model has done: requests, images encoded, batches, steps, seconds of each stage, and its feature cache."""

@@ -25,7 +25,7 @@ from florence_blocks.runtime.features import FeatureCache
 from florence_blocks.runtime.line import Line
 from florence_blocks.runtime.memory import is_out_of_memory, room
 from florence_blocks.runtime.plan import DecodePlan
-from florence_blocks.runtime.search import Token
+from florence_blocks.runtime.search import Search
 from florence_blocks.runtime.vocabulary import Vocabulary
 from workflow_engine.data import Image
 
@@ -56,7 +56,7 @@ class Job:
         customer: whose it is; customers get equal shares.
         priority: higher goes first.
         deadline: in seconds of `time.monotonic`, or None.
-        done: gets the last token of the answer, which knows the way to it.
+        done: gets the search that found the answer.
     """
 
     image: Image
@@ -66,7 +66,7 @@ class Job:
     customer: Hashable
     priority: int = 0
     deadline: float | None = None
-    done: Future[Token] = field(default_factory=Future)
+    done: Future[Search] = field(default_factory=Future)
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Scheduler:
         self._decode_bytes = free // 4
         self.stats = Stats()
         self._line: Line[Job] = Line(LINE_CAPACITY)
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[tuple[int, bool], Lane] = {}
         self._inside: set[Job] = set()
         self._ahead: dict[bytes, Future[Tensor]] = {}
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="florence-preprocess")
@@ -260,11 +260,12 @@ class Scheduler:
                 self._ahead[digest] = self._helper.submit(lambda image: self._preprocessor([image])[0], job.image)
 
     def _seat(self, batch: Sequence[Job], encoded: Tensor, lengths: Sequence[int]) -> None:
-        for width in {job.plan.width for job in batch}:
-            places = [place for place, job in enumerate(batch) if job.plan.width == width]
+        for key in {job.plan.lane for job in batch}:
+            places = [place for place, job in enumerate(batch) if job.plan.lane == key]
             seats = [batch[place].plan.seat(batch[place], lengths[place]) for place in places]
-            lane = self._lanes.setdefault(width, Lane(self._model, width, self._vocabulary))
-            lane.admit(seats, encoded if len(places) == len(batch) else encoded[places])
+            if key not in self._lanes:
+                self._lanes[key] = Lane(self._model, key[0], self._vocabulary, forced=key[1])
+            self._lanes[key].admit(seats, encoded if len(places) == len(batch) else encoded[places])
 
     def _recover(self, batch: Sequence[Job], error: Exception) -> None:
         """After a failed batch: smaller batches when memory ran out, else one by one; what fails alone, fails."""
@@ -287,19 +288,19 @@ class Scheduler:
     def _step(self) -> None:
         """One step of every lane."""
         started = time.perf_counter()
-        for lane in list(self._lanes.values()):
+        for key, lane in list(self._lanes.items()):
             for seat in [seat for seat in lane.seats if self._gave_up(seat.owner)]:
                 lane.leave(seat)
             if lane.seats:
                 self.stats.steps += 1
                 self.stats.row_steps += len(lane.seats) * lane.width
-                for seat in self._stepped(lane):
+                for seat in self._stepped(key, lane):
                     self._inside.discard(seat.owner)
-                    _succeed(seat.owner, seat.search.answer)
+                    _succeed(seat.owner, seat.search)
                     self.stats.requests += 1
         self.stats.decode_seconds += time.perf_counter() - started
 
-    def _stepped(self, lane: Lane) -> list[Seat]:
+    def _stepped(self, key: tuple[int, bool], lane: Lane) -> list[Seat]:
         """A step of a lane; when memory runs out, its requests begin again, fewer at a time."""
         try:
             return lane.step()
@@ -307,7 +308,7 @@ class Scheduler:
             if not is_out_of_memory(error):
                 raise
             jobs: list[Job] = [seat.owner for seat in lane.seats]
-            del self._lanes[lane.width]
+            del self._lanes[key]
             self._inside.difference_update(jobs)
             if len(jobs) == 1:
                 _fail(jobs[0], error)
@@ -339,7 +340,6 @@ def _fail(job: Job, error: Exception) -> None:
         job.done.set_exception(error)
 
 
-def _succeed(job: Job, token: Token | None) -> None:
-    assert token is not None
+def _succeed(job: Job, search: Search) -> None:
     with suppress(InvalidStateError):
-        job.done.set_result(token)
+        job.done.set_result(search)

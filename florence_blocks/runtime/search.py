@@ -89,6 +89,42 @@ class Search(Protocol):
         """Take a step; candidates come best first."""
 
 
+class Forced:
+    """Given answers side by side, one per row, to learn how probable each of them is.
+
+    Attributes:
+        totals: the log-probability of each answer.
+    """
+
+    def __init__(self, answers: Sequence[Sequence[int]]) -> None:
+        self._answers = [tuple(answer) for answer in answers]
+        self.width = self.candidates = len(answers)
+        self.parents: Sequence[int] = tuple(range(self.width))
+        self.last: Sequence[Token | None] = (None,) * self.width
+        self.scores: Sequence[float] = (0.0,) * self.width
+        self.totals = [0.0] * self.width
+        self.answer: Token | None = None
+        self._ends: list[Token | None] = [None] * self.width
+
+    @property
+    def wanted(self) -> list[int]:
+        """The token that each row takes next; the last one again behind the end of its answer."""
+        step = 0 if self.last[0] is None else self.last[0].generated
+        return [answer[min(step, len(answer) - 1)] for answer in self._answers]
+
+    def advance(self, candidates: Sequence[Candidate]) -> None:
+        """Take the wanted tokens, which are the candidates."""
+        tokens = [Token(given.id, given.log_probability, before, 1 if before is None else before.generated + 1)
+                  for given, before in zip(candidates, self.last, strict=True)]  # fmt: skip
+        for row, (token, answer) in enumerate(zip(tokens, self._answers, strict=True)):
+            if token.generated <= len(answer):
+                self.totals[row] += token.log_probability
+                self._ends[row] = token
+        self.last = tokens
+        if tokens[0].generated >= max(map(len, self._answers)):
+            self.answer = self._ends[self.totals.index(max(self.totals))]
+
+
 class Single:
     """One row that takes what it is given: the best token, or one drawn by lot."""
 

@@ -46,6 +46,12 @@ class Vocabulary:
         tree = None if names is None else Names([self._tokenizer(name, add_special_tokens=False).input_ids for name in names])
         return Automaton(task.grammar, self.first_location, self._marks, self.ends, self._silent, tree)
 
+    def answers(self, names: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """Answers that are a name and nothing else, as ids."""
+        end = min(self.ends)
+        begin = self._tokenizer.bos_token_id
+        return tuple((begin, *self._tokenizer(name, add_special_tokens=False).input_ids, end) for name in names)
+
     def mask(self, allowed: Sequence[Allowed]) -> Tensor:
         """Which tokens may follow, `[rows, vocabulary]`."""
         mask = torch.stack([self._sort(row) for row in allowed])
