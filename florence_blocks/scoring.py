@@ -7,14 +7,15 @@ A coordinate: neighbouring locations share the probability, so that the chosen o
 within a tolerance around it, a share of the side of the thing. A box, quad or outline has the geometric mean of its
 coordinates.
 
-A thing: name times place.
+A thing: name times place. A checkpoint may bring a calibration per task, a logistic curve over the log odds of all this.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from florence_blocks.answers import Answer, Instance
@@ -35,6 +36,12 @@ TOLERANCE: Final = 0.1
 LEAST_TOLERANCE: Final = 2
 REFINED: Final = 12
 """How many bins on either side a refined coordinate is the mean of."""
+
+CALIBRATION: Final = "calibration.json"
+"""The file of a checkpoint with slope and offset per task."""
+
+Curve = tuple[float, float]
+"""Slope and offset of a logistic curve."""
 
 _SENTENCES: Final = frozenset({"dense_region_caption", "region_caption"})
 _SMALLEST: Final = 1e-12
@@ -68,31 +75,45 @@ def _offset(near: NDArray[np.float32]) -> float:
     return float(part @ np.arange(-REFINED, REFINED + 1)) / mass if mass > 0 else 0.0
 
 
-def scored(answer: Answer, evidence: Sequence[Evidence], size: Size) -> Answer:
+def calibrated(confidence: float, curve: Curve) -> float:
+    """A confidence on the curve of its task."""
+    clipped = min(max(confidence, _SMALLEST), 1 - 1e-6)
+    return 1 / (1 + math.exp(-curve[0] * math.log(clipped / (1 - clipped)) - curve[1]))
+
+
+def scored(
+    answer: Answer, evidence: Sequence[Evidence], size: Size, calibration: Mapping[str, Curve] = MappingProxyType({})
+) -> Answer:
     """The answer with its confidences.
 
     Args:
         answer: the parsed answer.
         evidence: of every generated token, in order.
         size: width and height of the image in pixels.
+        calibration: the curves of the tasks that have one.
     """
     task = TASKS[answer.task]
     sentence = task.grammar is Grammar.TEXT or task.name in _SENTENCES
-    instances = tuple(_scored(instance, evidence, size, sentence=sentence) for instance in answer.instances)
+    curve = calibration.get(task.name)
+    instances = tuple(_scored(instance, evidence, size, curve, sentence=sentence) for instance in answer.instances)
     probabilities = tuple(token.probability for token in evidence)
     confidence = None
     if task.grammar in (Grammar.TEXT, Grammar.REGION_TEXT):
         said = [token.probability for token in evidence if token.near is None and not token.silent
                 and not (token.end and answer.truncated)]  # fmt: skip
-        confidence = _together(said, sentence=sentence)
+        confidence = _on(curve, _together(said, sentence=sentence))
     return replace(answer, instances=instances, confidence=confidence, token_probabilities=probabilities)
 
 
-def _scored(instance: Instance, evidence: Sequence[Evidence], size: Size, *, sentence: bool) -> Instance:
+def _scored(instance: Instance, evidence: Sequence[Evidence], size: Size, curve: Curve | None, *, sentence: bool) -> Instance:
     start, stop = instance.label_span
     label = _together([token.probability for token in evidence[start:stop]], sentence=sentence)
     place = _geometric_mean(_within(instance, evidence, size))
-    return replace(instance, confidence=label * place, label_confidence=label, location_confidence=place)
+    return replace(instance, confidence=_on(curve, label * place), label_confidence=label, location_confidence=place)
+
+
+def _on(curve: Curve | None, confidence: float) -> float:
+    return confidence if curve is None else calibrated(confidence, curve)
 
 
 def _within(instance: Instance, evidence: Sequence[Evidence], size: Size) -> list[float]:

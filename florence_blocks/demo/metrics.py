@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +63,55 @@ def matches(found: Sequence[tuple[str, Box]], wanted: Sequence[tuple[str, Box]])
             used.add(place)
             done[index] = overlap
     return list(done.values())
+
+
+# ------------------------------------------------------------------ confidences
+
+
+class Judged(NamedTuple):
+    """Something a model said: how sure it was, and whether it was right."""
+
+    confidence: float
+    right: bool
+
+
+def auroc(judged: Sequence[Judged]) -> float:
+    """The probability that something right has a higher confidence than something wrong; ties count half."""
+    right = np.array([item.confidence for item in judged if item.right])
+    wrong = np.array([item.confidence for item in judged if not item.right])
+    if not len(right) or not len(wrong):
+        return float("nan")
+    return float((right[:, None] > wrong[None]).mean() + 0.5 * (right[:, None] == wrong[None]).mean())
+
+
+def calibration_error(judged: Sequence[Judged], bins: int = 10) -> float:
+    """Expected calibration error: the mean distance of confidence and share of right, over bins of confidence."""
+    values = np.array([(item.confidence, item.right) for item in judged], float)
+    places = np.minimum((values[:, 0] * bins).astype(int), bins - 1)
+    parts = [values[places == place] for place in range(bins) if (places == place).any()]
+    return float(sum(abs(part[:, 0].mean() - part[:, 1].mean()) * len(part) for part in parts) / len(values))
+
+
+def average_precision(judged: Sequence[Judged]) -> float:
+    """The mean precision at every right thing, the surest first; equal confidences are in the order they came."""
+    ranked = np.array([item.right for item in sorted(judged, key=lambda item: -item.confidence)], float)
+    precision = ranked.cumsum() / np.arange(1, len(ranked) + 1)
+    return float((precision * ranked).sum() / max(ranked.sum(), 1))
+
+
+def fit_logistic(judged: Sequence[Judged], steps: int = 50) -> tuple[float, float]:
+    """Slope and offset of the logistic curve from confidence (as log odds) to the share of right, by Newton's method.
+
+    A slight pull towards "as it is" (slope 1, offset 0) keeps the curve finite where everything is right.
+    """
+    clipped = np.clip([item.confidence for item in judged], 1e-6, 1 - 1e-6)
+    odds = np.stack([np.log(clipped / (1 - clipped)), np.ones(len(judged))], axis=1)
+    right = np.array([item.right for item in judged], float)
+    prior, pull = np.array([1.0, 0.0]), 0.5
+    weights = prior.copy()
+    for _ in range(steps):
+        share = 1 / (1 + np.exp(-np.clip(odds @ weights, -30, 30)))
+        gradient = odds.T @ (share - right) + pull * (weights - prior)
+        curve = (odds * (share * (1 - share))[:, None]).T @ odds + pull * np.eye(2)
+        weights -= np.linalg.solve(curve, gradient)
+    return float(weights[0]), float(weights[1])

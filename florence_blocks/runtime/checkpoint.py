@@ -6,6 +6,7 @@ Only transformers' native Florence-2 classes and only safetensors: no code and n
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from florence_blocks.demo import CHECKPOINT as DEMO_CHECKPOINT
 from florence_blocks.locations import BINS
 from florence_blocks.runtime import adapters
 from florence_blocks.runtime.preprocess import Preprocessor
+from florence_blocks.scoring import CALIBRATION, Curve
 
 SHORT_NAMES: Final = {
     "florence-2-base": "florence-community/Florence-2-base",
@@ -47,6 +49,7 @@ class Checkpoint:
         tokenizer: its tokenizer.
         preprocessor: turns images into its pixel values.
         image_tokens: how many features an image has in front of the prompt.
+        calibration: the curves of its confidences, by task; see `scoring`.
         first_location: the id of `<loc_0>`; the other locations follow it.
     """
 
@@ -56,6 +59,7 @@ class Checkpoint:
     preprocessor: Preprocessor
     image_tokens: int
     first_location: int
+    calibration: Mapping[str, Curve]
 
 
 def resolve(model_id: str) -> str:
@@ -115,7 +119,19 @@ def load(source: str, *, device: torch.device, dtype: torch.dtype, revision: str
         preprocessor=Preprocessor.from_config(images),
         image_tokens=int(images["image_seq_length"]),
         first_location=_first_location(source, tokenizer),
+        calibration=_calibration(Path(source) / CALIBRATION),
     )
+
+
+def _calibration(file: Path) -> dict[str, Curve]:
+    """The curves beside a local checkpoint; none where there is no file."""
+    if not file.is_file():
+        return {}
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+        return {str(task): (float(slope), float(offset)) for task, (slope, offset) in read.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"`{file}` is not a slope and an offset per task: {error}") from None
 
 
 def _first_location(source: str, tokenizer: Any) -> int:

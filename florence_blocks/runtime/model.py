@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from functools import lru_cache
@@ -28,7 +28,7 @@ from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.scheduler import Job, Scheduler
 from florence_blocks.runtime.search import Forced
 from florence_blocks.runtime.vocabulary import Vocabulary
-from florence_blocks.scoring import Evidence, refined, scored
+from florence_blocks.scoring import Curve, Evidence, refined, scored
 from florence_blocks.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 class Pending:
     """An answer that is on its way."""
 
-    def __init__(self, request: Request, job: Job, detokenize: Detokenizer) -> None:
-        self._request, self._job, self._detokenize = request, job, detokenize
+    def __init__(self, request: Request, job: Job, detokenize: Detokenizer, calibration: Mapping[str, Curve]) -> None:
+        self._request, self._job, self._detokenize, self._calibration = request, job, detokenize, calibration
 
     def result(self, timeout: float | None = None) -> Answer:
         """Wait for the answer.
@@ -62,7 +62,9 @@ class Pending:
             for token, piece in zip(path, pieces, strict=True)
         ]
         offsets = refined(evidence) if self._request.coordinates == "refined" else None
-        return scored(parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size)
+        return scored(
+            parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size, self._calibration
+        )
 
     def _chosen(self, search: Forced) -> Answer:
         """The most probable of the names that were asked about, and the probabilities of all."""
@@ -152,7 +154,7 @@ class FlorenceModel:
                 continue
             job = Job(request.image, digest, ids, plan, customer, priority, deadline)
             jobs.append(job)
-            pending.append(Pending(request, job, self._detokenize))
+            pending.append(Pending(request, job, self._detokenize, self.checkpoint.calibration))
         self.scheduler.submit(jobs)
         return pending
 
