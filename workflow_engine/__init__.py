@@ -36,14 +36,15 @@ from workflow_engine.executor import Cancellation
 from workflow_engine.hookspecs import hookimpl
 from workflow_engine.kinds import Kind
 from workflow_engine.plugins import Plugin, Registry, build_registry, registry
+from workflow_engine.profile import Profile, profiled, record
 from workflow_engine.report import ElementError, RunReport, Skip, StepReport
 from workflow_engine.results import RunResult
 from workflow_engine.workflow import Workflow, compile
 
 __all__ = [
     "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
-    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "Problem", "Reference",
-    "Registry", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Skip", "StepError", "StepReport", "Target",
-    "Value", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
-    "build_registry", "compile", "hookimpl", "registry",
+    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "Problem", "Profile",
+    "Reference", "Registry", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Skip", "StepError", "StepReport",
+    "Target", "Value", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
+    "build_registry", "compile", "hookimpl", "profiled", "record", "registry",
 ]  # fmt: skip

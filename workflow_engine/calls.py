@@ -14,6 +14,7 @@ from workflow_engine.block import FlowControl
 from workflow_engine.errors import RunCancelledError, StepError
 from workflow_engine.kinds import ANY, Kind
 from workflow_engine.plan import BoundField, PlannedStep, Source
+from workflow_engine.profile import record
 from workflow_engine.report import ElementError, Failed, Missing, Skip, Skipped, StepReport
 from workflow_engine.state import LiveLevel, RunState
 
@@ -60,7 +61,9 @@ class StepCall:
         self.report.elements = size
         self.report.failed, self.report.skipped = len(self.errors), len(self.skips)
         self.report.done = size - self.report.failed - self.report.skipped
-        self.report.seconds = time.perf_counter() - started
+        ended = time.perf_counter()
+        self.report.seconds = ended - started
+        record("steps", self.step.name, started, ended, elements=size)
 
     # ---------------------------------------------------------------- what goes in
 

@@ -28,6 +28,7 @@ from florence_blocks.runtime.plan import DecodePlan
 from florence_blocks.runtime.search import Search
 from florence_blocks.runtime.vocabulary import Vocabulary
 from workflow_engine.data import Image
+from workflow_engine.profile import record
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ IDLE_SECONDS: Final = 10.0
 ADMIT_SECONDS: Final = 1.0
 """How long newcomers may hold up those who decode already, at a stretch."""
 LINE_CAPACITY: Final = 4096
+_TRACK: Final = "model"
 MOST_ROWS: Final = 256
 AHEAD: Final = 8
 """How many images are preprocessed ahead of the model."""
@@ -57,6 +59,7 @@ class Job:
         priority: higher goes first.
         deadline: in seconds of `time.monotonic`, or None.
         done: gets the search that found the answer.
+        joined: when it came, in seconds of `time.perf_counter`.
     """
 
     image: Image
@@ -67,6 +70,7 @@ class Job:
     priority: int = 0
     deadline: float | None = None
     done: Future[Search] = field(default_factory=Future)
+    joined: float = field(default_factory=time.perf_counter)
 
 
 @dataclass
@@ -204,6 +208,7 @@ class Scheduler:
                 break
             known.add(job.digest)
             batch.append(job)
+            record("waiting", "requests", job.joined, time.perf_counter(), requests=1)
         return batch
 
     def _fits(self, jobs: Sequence[Job]) -> bool:
@@ -216,13 +221,17 @@ class Scheduler:
 
     def _let_in(self, batch: Sequence[Job]) -> None:
         try:
-            started = time.perf_counter()
+            started, encoded_before, hits_before = time.perf_counter(), self.stats.images_encoded, self.features.hits
             features = self._features(batch)
             between = time.perf_counter()
+            record(_TRACK, "vision", started, between, images=self.stats.images_encoded - encoded_before,
+                   hits=self.features.hits - hits_before)  # fmt: skip
             encoded, lengths = self._encoding.prompts([job.ids for job in batch], [features[job.digest] for job in batch])
             self._seat(batch, encoded, lengths)
             self.stats.vision_seconds += between - started
-            self.stats.encode_seconds += time.perf_counter() - between
+            ended = time.perf_counter()
+            record(_TRACK, "encode", between, ended, requests=len(batch))
+            self.stats.encode_seconds += ended - between
             self.stats.batches += 1
         except Exception as error:
             self._recover(batch, error)
@@ -248,7 +257,13 @@ class Scheduler:
 
     def _pixels(self, job: Job) -> Tensor:
         ready = self._ahead.pop(job.digest, None)
-        return self._preprocessor([job.image])[0] if ready is None else ready.result()
+        return self._preprocess(job.image) if ready is None else ready.result()
+
+    def _preprocess(self, image: Image) -> Tensor:
+        started = time.perf_counter()
+        pixels = self._preprocessor([image])[0]
+        record("preprocess", "preprocess", started, time.perf_counter(), images=1)
+        return pixels
 
     def _look_ahead(self) -> None:
         """Preprocess the next images while the model computes."""
@@ -257,7 +272,7 @@ class Scheduler:
             self._ahead.pop(digest).cancel()
         for digest, job in coming.items():
             if digest not in self._ahead and digest not in self.features:
-                self._ahead[digest] = self._helper.submit(lambda image: self._preprocessor([image])[0], job.image)
+                self._ahead[digest] = self._helper.submit(self._preprocess, job.image)
 
     def _seat(self, batch: Sequence[Job], encoded: Tensor, lengths: Sequence[int]) -> None:
         for key in {job.plan.lane for job in batch}:
@@ -287,18 +302,22 @@ class Scheduler:
 
     def _step(self) -> None:
         """One step of every lane."""
-        started = time.perf_counter()
+        started, rows = time.perf_counter(), 0
         for key, lane in list(self._lanes.items()):
             for seat in [seat for seat in lane.seats if self._gave_up(seat.owner)]:
                 lane.leave(seat)
             if lane.seats:
                 self.stats.steps += 1
+                rows += len(lane.seats) * lane.width
                 self.stats.row_steps += len(lane.seats) * lane.width
                 for seat in self._stepped(key, lane):
                     self._inside.discard(seat.owner)
                     _succeed(seat.owner, seat.search)
                     self.stats.requests += 1
-        self.stats.decode_seconds += time.perf_counter() - started
+        ended = time.perf_counter()
+        if rows:
+            record(_TRACK, "decode", started, ended, rows=rows)
+        self.stats.decode_seconds += ended - started
 
     def _stepped(self, key: tuple[int, bool], lane: Lane) -> list[Seat]:
         """A step of a lane; when memory runs out, its requests begin again, fewer at a time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,7 +129,8 @@ def test_blocks_lists_all_and_shows_one() -> None:
     shown = workflow("blocks", "DynamicCrop").stdout
     assert "padding  (default 0)  integer at least 0, or a reference" in shown and "crops  image" in shown
     assert json.loads(workflow("blocks", "florence/ocr@v1", "--json").stdout)["outputs"] == {
-        "text": ["string", "language_model_output"]
+        "text": ["string", "language_model_output"],
+        "confidence": ["float_zero_to_one"],
     }
 
 
@@ -150,3 +152,16 @@ def test_the_main_example_runs_from_the_command_line(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "out" / "results.jsonl").read_text())
     assert line["outputs"]["picture"] == "scene.picture.png" and (tmp_path / "out" / "scene.picture.png").exists()
     assert len(line["outputs"]["captions"]) == len(line["outputs"]["objects"]["predictions"])
+
+
+def test_a_profile_shows_the_steps_and_the_model_behind_them(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "scene.png"), draw_scene(5).image)
+    done = workflow("run", MAIN, tmp_path / "scene.png", "--out", tmp_path / "out", "--profile")
+    assert done.returncode == 0, done.stderr
+    events = json.loads((tmp_path / "out" / "trace.json").read_text())["traceEvents"]
+    names = {event["name"] for event in events if event["ph"] == "X"}
+    steps = {step["name"] for step in json.loads(MAIN.read_text())["steps"]}
+    assert steps | {"vision", "encode", "decode", "preprocess", "requests"} <= names
+    vision = next(line for line in done.stderr.splitlines() if " vision " in line)
+    assert re.search(r"images \d+  hits \d+", vision)
+    assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in events if event["ph"] == "X")

@@ -57,12 +57,14 @@ def run(
     allow_urls: Annotated[bool, typer.Option(help="fetch images from http(s) addresses")] = False,
     stop_on_error: Annotated[bool, typer.Option(help="stop at the first element that fails")] = False,
     report: Annotated[bool, typer.Option(help="print what each step did")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="print what took how long; write trace.json")] = False,
 ) -> None:
     """Run a workflow on an image, several, a folder or a glob pattern."""
     from workflow_engine.cli.running import RunOptions, run_workflow
 
     options = RunOptions(images=images or [], parameters=_parameters(set_ or []), input_name=input_, out=out, as_json=json_,
-                         batch=batch, timeout=timeout, allow_urls=allow_urls, strict=stop_on_error, report=report)  # fmt: skip
+                         batch=batch, timeout=timeout, allow_urls=allow_urls, strict=stop_on_error, report=report,
+                         profile=profile)  # fmt: skip
     raise SystemExit(run_workflow(definition, options))
 
 

@@ -17,6 +17,7 @@ from workflow_engine.cli.files import ImageFolder, find_images
 from workflow_engine.data import Image
 from workflow_engine.detections import is_detections
 from workflow_engine.errors import WorkflowError, WorkflowRunError, did_you_mean, listing
+from workflow_engine.profile import Profile, profiled
 from workflow_engine.report import StepReport
 from workflow_engine.results import RunResult
 from workflow_engine.workflow import Workflow, compile
@@ -38,6 +39,7 @@ class RunOptions:
     allow_urls: bool
     strict: bool
     report: bool
+    profile: bool
 
 
 class ArgumentError(WorkflowError):
@@ -73,7 +75,7 @@ def run_workflow(definition: Path, options: RunOptions) -> int:
     if name and not sources:
         raise ArgumentError(f"`{name}` needs images: files, folders or glob patterns")
     totals = _Totals()
-    with _sink(options.out) as (lines, folder):
+    with profiled() if options.profile else contextlib.nullcontext() as profile, _sink(options.out) as (lines, folder):
         for part, result in _results(workflow, name, sources, options):
             totals.add(result)
             for row, (source, outputs) in enumerate(zip(part, result.outputs, strict=True)):
@@ -82,6 +84,8 @@ def run_workflow(definition: Path, options: RunOptions) -> int:
             if lines:
                 lines.flush()
     _finish(totals, options)
+    if profile is not None:
+        _print_profile(profile, (options.out or Path()) / "trace.json")
     return 1 if totals.errors else 0
 
 
@@ -178,6 +182,23 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_short(item)}" for key, item in value.items()) + "}"
     return "-" if value is None else str(value)
+
+
+def _print_profile(profile: Profile, trace: Path) -> None:
+    """What took how long, and the trace."""
+    totals = profile.totals()
+    wide = max((len(total.name) for total in totals), default=0)
+    tracks = max((len(total.track) for total in totals), default=0)
+    for total in totals:
+        counts = "  ".join(f"{name} {count}" for name, count in total.counts.items())
+        typer.echo(
+            f"{total.track:<{tracks}}  {total.name:<{wide}}  calls {total.calls:6d}  {total.seconds:8.3f} s  {counts}", err=True
+        )
+    try:
+        profile.write(trace)
+    except OSError as error:
+        raise ArgumentError(f"{trace} cannot be written: {error.strerror}") from None
+    typer.echo(f"trace in {trace}", err=True)
 
 
 def _finish(totals: _Totals, options: RunOptions) -> None:
