@@ -113,5 +113,6 @@ def fit_logistic(judged: Sequence[Judged], steps: int = 50) -> tuple[float, floa
         share = 1 / (1 + np.exp(-np.clip(odds @ weights, -30, 30)))
         gradient = odds.T @ (share - right) + pull * (weights - prior)
         curve = (odds * (share * (1 - share))[:, None]).T @ odds + pull * np.eye(2)
-        weights -= np.linalg.solve(curve, gradient)
+        step = np.linalg.solve(curve, gradient)
+        weights -= step / max(1.0, float(np.abs(step).max()))  # a full step overshoots where nearly everything is right
     return float(weights[0]), float(weights[1])
