@@ -45,6 +45,7 @@ __all__ = [
     "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
     "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "Problem", "Profile",
     "Reference", "Registry", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Skip", "StepError",
-    "StepReport", "Target", "Value", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
+    "StepReport", "Target", "Value", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError",
+    "WorkflowRunError",
     "build_registry", "compile", "hookimpl", "profiled", "record", "registry",
 ]  # fmt: skip
