@@ -20,6 +20,7 @@ from workflow_engine.block import (
     Target,
     Value,
 )
+from workflow_engine.current import Run, current_run
 from workflow_engine.data import Image, ImageError, Origin
 from workflow_engine.errors import (
     PluginError,
@@ -44,8 +45,8 @@ from workflow_engine.workflow import Workflow, compile
 __all__ = [
     "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
     "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "Problem", "Profile",
-    "Reference", "Registry", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Skip", "StepError",
+    "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Skip", "StepError",
     "StepReport", "Target", "Value", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError",
     "WorkflowRunError",
-    "build_registry", "compile", "hookimpl", "profiled", "record", "registry",
+    "build_registry", "compile", "current_run", "hookimpl", "profiled", "record", "registry",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from workflow_engine.calls import StepCall
+from workflow_engine.current import Run, running
 from workflow_engine.errors import RunCancelledError, RunTimeoutError, StepError, WorkflowRunError
 from workflow_engine.plan import PlannedStep
 from workflow_engine.report import Failed, RunReport, StepReport
@@ -89,7 +90,8 @@ class Execution:
         if self.cancellation:
             self.cancellation._listen(self._events)
         try:
-            self._run_steps()
+            with running(Run(self.deadline)):
+                self._run_steps()
         except WorkflowRunError as error:
             error.report = self.report
             raise

@@ -10,6 +10,7 @@ from florence_blocks.blocks.fields import as_detections, narrowed
 from florence_blocks.detections import confidences, masks, to_detections
 from florence_blocks.requests import Request, Settings
 from florence_blocks.tasks import Grammar, Task
+from workflow_engine.current import Run, current_run
 from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
 from workflow_engine.lazy import LazyModule
@@ -17,6 +18,8 @@ from workflow_engine.lazy import LazyModule
 if TYPE_CHECKING:
     import numpy as np
     import supervision as sv
+
+    from florence_blocks.runtime.model import FlorenceModel
 else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
@@ -50,12 +53,26 @@ def ask(asked: Sequence[tuple[str, Request]]) -> list[Answer | Exception]:
     for model_id in dict.fromkeys(model_id for model_id, _ in asked):
         places = [place for place, (wanted, _) in enumerate(asked) if wanted == model_id]
         try:
-            given: list[Answer | Exception] = shared_model(model_id).answer([asked[place][1] for place in places])
+            given = _answers(shared_model(model_id), [asked[place][1] for place in places])
         except Exception as error:  # a model that cannot be loaded fails its own elements only
             given = [error] * len(places)
         for place, answer in zip(places, given, strict=True):
             answers[place] = answer
     return [answer for answer in answers if answer is not None]
+
+
+def _answers(model: FlorenceModel, requests: Sequence[Request]) -> list[Answer | Exception]:
+    """The answers of a model; a run that ends early takes its requests back."""
+    run = current_run() or Run()
+    pending = model.submit(requests, customer=run, deadline=run.deadline)
+
+    def give_up() -> None:
+        for item in pending:
+            if not isinstance(item, Exception):
+                item.cancel()
+
+    with run.on_stop(give_up):
+        return model.outcomes(pending)
 
 
 def image_value(task: Task, answer: Answer, image: Image) -> Any:

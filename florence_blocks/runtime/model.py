@@ -122,17 +122,17 @@ class FlorenceModel:
         Returns:
             An answer per request, in order; in place of a request that failed, the exception that says why.
         """
-        pending = self.submit(requests, customer=customer, priority=priority, deadline=deadline)
-        answers: list[Answer | Exception] = []
+        return self.outcomes(self.submit(requests, customer=customer, priority=priority, deadline=deadline))
+
+    def outcomes(self, pending: Sequence[Pending | ValueError]) -> list[Answer | Exception]:
+        """Wait for answers; in place of a request that failed, the exception that says why."""
         try:
-            for item in pending:
-                answers.append(item if isinstance(item, Exception) else _outcome(item))
+            return [item if isinstance(item, Exception) else _outcome(item) for item in pending]
         except BaseException:  # nobody waits for the others any more
             for item in pending:
                 if isinstance(item, Pending):
                     item.cancel()
             raise
-        return answers
 
     def submit(
         self, requests: Sequence[Request], *, customer: Hashable = None, priority: int = 0, deadline: float | None = None

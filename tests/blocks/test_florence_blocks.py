@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,18 @@ from florence_blocks.demo import Scene, draw_scene
 from florence_blocks.demo.corpus import caption, detailed_caption, more_detailed_caption
 from florence_blocks.demo.metrics import iou
 from florence_blocks.requests import Request
-from florence_blocks.runtime.model import FlorenceModel
-from workflow_engine import WorkflowDefinitionError, compile
+from florence_blocks.runtime.encoding import Encoding
+from florence_blocks.runtime.model import FlorenceModel, shared_model
+from florence_blocks.tasks import TASKS
+from workflow_engine import (
+    Cancellation,
+    RunCancelledError,
+    RunTimeoutError,
+    WorkflowDefinitionError,
+    compile,
+)
 from workflow_engine.block import block_types
+from workflow_engine.data import Image
 from workflow_engine.workflow import Workflow
 
 SCENES = [draw_scene(seed, shapes=count, words=1) for seed, count in ((31, 3), (32, 2), (33, 4))]
@@ -119,13 +129,13 @@ def test_confidences_that_are_not_there_fail_the_element_and_say_so() -> None:
 
 def test_all_elements_of_a_step_go_to_the_model_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    answer = FlorenceModel.answer
+    submit = FlorenceModel.submit
 
-    def counted(self: FlorenceModel, requests: list[Request]) -> Any:
+    def counted(self: FlorenceModel, requests: list[Request], **options: Any) -> Any:
         calls.append(len(requests))
-        return answer(self, requests)
+        return submit(self, requests, **options)
 
-    monkeypatch.setattr(FlorenceModel, "answer", counted)
+    monkeypatch.setattr(FlorenceModel, "submit", counted)
     flow = workflow(DETECT, {"type": "vision/dynamic_crop@v1", "predictions": "$steps.s0.predictions"},
                     {"type": "florence/caption@v1", "images": "$steps.s1.crops"}, o="$steps.s2.caption")  # fmt: skip
     crops = column(flow)
@@ -187,3 +197,25 @@ def test_an_empty_phrase_from_upstream_fails_alone() -> None:
     result = flow.run(image=[IMAGES[0], blank])
     assert result.outputs[0]["o"] is not None and result.outputs[1]["o"] is None
     assert "it is empty" in result.report.errors[0].message and result.report.errors[0].element == (1,)
+
+
+@pytest.mark.parametrize("way", ["cancel", "timeout"])
+def test_a_run_that_ends_early_takes_its_requests_back(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    gate, features = threading.Event(), Encoding.features
+
+    def held(encoding: Encoding, pixels: Any) -> Any:
+        gate.wait(20)
+        return features(encoding, pixels)
+
+    monkeypatch.setattr(Encoding, "features", held)
+    model, stop = shared_model("florence-2-demo"), Cancellation()
+    before = model.stats()["requests"]
+    images = [draw_scene(seed).image for seed in range(900, 930)]
+    threading.Timer(0.2, stop.cancel).start()
+    with pytest.raises(RunCancelledError if way == "cancel" else RunTimeoutError):
+        workflow({"type": "florence/caption@v1"}, o="$steps.s0.caption").run(
+            image=images, cancellation=stop if way == "cancel" else None, timeout=0.3 if way == "timeout" else None
+        )
+    gate.set()
+    assert model.answer([Request(TASKS["caption"], Image(images[0]))])
+    assert model.stats()["requests"] - before == 1
