@@ -7,9 +7,11 @@ a long one. It starts with the first request, ends after some idle seconds, and 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
@@ -112,6 +114,7 @@ class Scheduler:
         self._worker: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
+        _open.add(self)
 
     # ------------------------------------------------------------------ customers
 
@@ -348,6 +351,16 @@ class Scheduler:
         if late:
             _fail(job, _too_late())
         return late
+
+
+_open: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A worker that is inside torch while the interpreter ends would abort the process."""
+    for scheduler in list(_open):
+        scheduler.close()
 
 
 def _too_late() -> TimeoutError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -226,3 +228,17 @@ def test_images_that_wait_are_preprocessed_ahead(model: FlorenceModel) -> None:
     images = [Image(np.random.default_rng(seed).integers(0, 256, (400, 400, 3), dtype=np.uint8)) for seed in range(6)]
     answers = model.answer([Request(TASKS["ocr"], image, settings=Settings(max_new_tokens=4)) for image in images])
     assert not any(isinstance(answer, Exception) for answer in answers) and not model.scheduler._ahead
+
+
+def test_a_process_ends_cleanly_in_the_middle_of_the_work() -> None:
+    code = (
+        "from florence_blocks.demo import draw_scene\n"
+        "from florence_blocks.requests import Request\n"
+        "from florence_blocks.runtime.model import shared_model\n"
+        "from florence_blocks.tasks import TASKS\n"
+        "from workflow_engine.data import Image\n"
+        "shared_model('florence-2-demo').submit([Request(TASKS['caption'], Image(draw_scene(n).image)) for n in range(200)])\n"
+        "raise SystemExit(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3 and done.stderr == ""
