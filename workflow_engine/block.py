@@ -258,6 +258,11 @@ class Block(ABC):
         """The outputs of a step with this manifest, for blocks whose outputs depend on their fields."""
         return cls.outputs
 
+    @classmethod
+    def has_fixed_outputs(cls) -> bool:
+        """Whether every step of this block has the same outputs."""
+        return cls.outputs_of.__func__ is Block.outputs_of.__func__  # type: ignore[attr-defined]
+
     @abstractmethod
     def run(self, *args: Any, **fields: Any) -> Any:
         """Answer one element, or one flat batch where `batched` says so. Fields come by name."""

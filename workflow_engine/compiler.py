@@ -81,7 +81,7 @@ def _resolve(state: _Compilation, drafts: list[Draft], registry: Registry) -> Na
         "outputs": [(f"outputs[{index}]", item.name) for index, item in enumerate(document.outputs)],
     })  # fmt: skip
     state.problems += target_problems(drafts, set(step_names))
-    return names_of(document.inputs, drafts, step_names, registry, state.problems)
+    return names_of(document.inputs, drafts, document.steps, registry, state.problems)
 
 
 def _order(state: _Compilation, drafts: list[Draft]) -> list[Draft]:

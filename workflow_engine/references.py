@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workflow_engine.block import FlowControl, Output, Reference
 from workflow_engine.drafts import Draft
@@ -21,8 +22,8 @@ class Names:
 
     Attributes:
         inputs: the kinds of every input.
-        steps: the outputs of every step that is right in itself.
-        broken: the names of the other steps, whose own problems are told already.
+        steps: the outputs of every step whose block is known.
+        broken: the names of the steps that are not right in themselves, whose own problems are told already.
     """
 
     inputs: Mapping[str, tuple[Kind, ...]]
@@ -36,7 +37,7 @@ class Names:
                 return self.inputs[selector.name], []
             near = did_you_mean(selector.name, self.inputs) or f"inputs: {listing(self.inputs)}"
             return None, [Problem(place, f"no input `{selector.name}` (`{selector}`)", near)]
-        if selector.name in self.broken:
+        if selector.name in self.broken and selector.name not in self.steps:
             return None, []
         if selector.name not in self.steps:
             near = did_you_mean(selector.name, self.steps) or f"steps: {listing(self.steps)}"
@@ -57,12 +58,16 @@ class Names:
 
 
 def names_of(
-    inputs: tuple[Input, ...], drafts: list[Draft], step_names: list[str], registry: Registry, problems: list[Problem]
-) -> Names:
+    inputs: tuple[Input, ...], drafts: list[Draft], raw_steps: Sequence[Mapping[str, Any]], registry: Registry,
+    problems: list[Problem],
+) -> Names:  # fmt: skip
     """Collect what can be named; kinds that nobody registered are problems."""
     kinds = {item.name: _kinds(item, f"inputs[{index}]", registry, problems) for index, item in enumerate(inputs)}
     steps = {draft.name: draft.block.outputs_of(draft.manifest) for draft in drafts}
-    return Names(kinds, steps, frozenset(step_names) - steps.keys())
+    others = {str(raw["name"]): registry.blocks.get(str(raw.get("type"))) for raw in raw_steps if "name" in raw}
+    broken = frozenset(others) - steps.keys()
+    known = {name: block.outputs for name, block in others.items() if block and name in broken and block.has_fixed_outputs()}
+    return Names(kinds, {**steps, **known}, broken)
 
 
 def _kinds(item: Input, place: str, registry: Registry, problems: list[Problem]) -> tuple[Kind, ...]:
@@ -80,14 +85,13 @@ def use_problems(drafts: list[Draft], names: Names) -> tuple[list[Problem], set[
     problems, bad = [], set()
     for draft in drafts:
         for use in draft.uses:
-            kinds, found = names.resolve(use.reference.selector, use.place)
-            if kinds is None:
-                bad.add(draft.name)
-            elif use.reference.selector.output == "*":
-                found = [Problem(use.place, f"`{use.reference.selector}` fits outputs only; name one output")]
-            elif not fit(kinds, use.reference.kinds):
+            selector = use.reference.selector
+            kinds, found = names.resolve(selector, use.place)
+            if kinds is not None and selector.output == "*":
+                found = [Problem(use.place, f"`{selector}` fits outputs only; name one output")]
+            elif kinds is not None and not fit(kinds, use.reference.kinds):
                 found = [_misfit(use.place, use.reference, kinds)]
-            if found:
+            if found or kinds is None or (selector.root == "steps" and selector.name in names.broken):
                 bad.add(draft.name)
             problems += found
     return problems, bad

@@ -48,6 +48,20 @@ def test_all_problems_are_told_at_once_with_their_places() -> None:
     assert "did you mean `width`?" in told[5]
 
 
+def test_a_wrong_field_does_not_hide_what_is_wrong_behind_its_step() -> None:
+    told = problems(
+        [
+            {"type": "toy/width@v1", "image": "$inputs.image", "wiht": 1},
+            {"type": "toy/width@v1", "image": "$steps.s0.width"},
+            {"type": "toy/add@v1", "a": "$steps.s0.hight"},
+            {"type": "toy/add@v1", "a": "$steps.s0.width"},
+        ],
+        {"o": "$steps.s0.widht"},
+    )
+    places = [line.split(":")[0] for line in told]
+    assert places == ["steps[0].wiht", "steps[1].image", "steps[2].a", "outputs[0].selector"]
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
