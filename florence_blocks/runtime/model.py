@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
@@ -214,15 +215,17 @@ def shared_model(
 
     Args:
         model_id: a short name, a hub id, a folder, an adapter folder, or `florence-2-demo`.
-        device: `cpu`, `cuda`, `cuda:1`, ...; by default CUDA where there is one, else the CPU.
-        dtype: by default float32, whose answers are exactly the reference's; `bfloat16` and `float16` may change answers.
+        device: `cpu`, `cuda`, `cuda:1`, ...; by default the environment variable `FLORENCE_BLOCKS_DEVICE`, else CUDA where
+            there is one, else the CPU.
+        dtype: by default the environment variable `FLORENCE_BLOCKS_DTYPE`, else float32, whose answers are exactly the
+            reference's; `bfloat16` and `float16` may change answers.
         revision: the revision of a hub repository.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded; a later call tries again.
     """
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    precision = _dtype(dtype)
+    chosen = _device(device or os.environ.get("FLORENCE_BLOCKS_DEVICE") or None)
+    precision = _dtype(dtype or os.environ.get("FLORENCE_BLOCKS_DTYPE") or None)
     source = checkpoints.resolve(model_id)
     key = (source, revision, str(chosen), precision)
     with _instances_lock:
@@ -241,6 +244,15 @@ def shared_model(
         future.set_exception(error)
         raise
     return future.result()
+
+
+def _device(device: str | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device={device!r}; cpu, cuda or cuda:1 would fit") from None
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:

@@ -91,6 +91,16 @@ def test_a_wrong_dtype_is_told() -> None:
         shared_model("florence-2-demo", dtype="int8")
 
 
+def test_device_and_dtype_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLORENCE_BLOCKS_DEVICE", "cpu")
+    monkeypatch.setenv("FLORENCE_BLOCKS_DTYPE", "bfloat16")
+    assert shared_model("florence-2-demo").dtype == torch.bfloat16
+    assert shared_model("florence-2-demo", dtype="float32").dtype == torch.float32
+    monkeypatch.setenv("FLORENCE_BLOCKS_DEVICE", "gpu")
+    with pytest.raises(ValueError, match="cpu, cuda"):
+        shared_model("florence-2-demo")
+
+
 def test_many_threads_share_one_instance_and_a_failed_load_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
