@@ -1,9 +1,11 @@
 """Florence-2 here beside transformers' own ways, on the same weights and inputs, in one run.
 
-    python benchmarks/florence.py [--layout base|demo] [--only a,c,g] [--rounds 5] [--threads 2] [--json FILE]
+    python benchmarks/florence.py [--layout base|demo] [--only a,c,g] [--rounds 5] [--threads 2] [--peer-python PYTHON]
+                                  [--json FILE]
 
 Ways: `ours`; `single`, transformers' `generate` one request at a time; `static`, transformers in batches of equal size, padded
-to their longest prompt and run to their longest answer. Rounds alternate between the ways, so that all see the same state of
+to their longest prompt and run to their longest answer; `peer`, the class of the best-known runtime, in an environment of its
+own (`pip install inference`). Rounds alternate between the ways, so that all see the same state of
 the machine; `ratio` is a way's time over ours, round by round, and the figure is the median.
 
 `base` has random weights and answers of given lengths; `demo` is the embedded model with its real answers.
@@ -16,11 +18,13 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +37,7 @@ from PIL import Image as PilImage
 from random_florence import build
 from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
-from florence_blocks.demo import CHECKPOINT, draw_scene
+from florence_blocks.demo import CHECKPOINT, Scene, draw_scene
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.encoding import Encoding, matrix_rate
@@ -92,7 +96,47 @@ class Reference:
         """Nothing is kept in any case."""
 
 
-Way = Ours | Reference
+class Peer:
+    """The best-known runtime's class, in a process of its own."""
+
+    name = "peer"
+
+    def __init__(self, folder: Path, python: str, threads: int, scratch: Path) -> None:
+        worker = Path(__file__).with_name("florence_worker.py")
+        self._scratch = scratch
+        self.errors: list[str] = []
+        self._process = subprocess.Popen([python, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+        self._ask({"folder": str(folder), "threads": threads})
+
+    def answer(self, requests: Sequence[Request]) -> list[str]:
+        """The answers as text."""
+        asked = [(self._path(request.image), request.task.token, request.prompt, request.settings.max_new_tokens,
+                  request.settings.num_beams or 1) for request in requests]  # fmt: skip
+        texts = [str(text) for text in self._ask({"requests": asked})]
+        self.errors += [text for text in texts if text.startswith("error: ")]
+        return texts
+
+    def fresh(self) -> None:
+        """Nothing is kept in any case."""
+
+    def _path(self, image: Image) -> str:
+        path = self._scratch / f"{image.digest.hex()}.npy"
+        if not path.exists():
+            np.save(path, image.bgr)
+        return str(path)
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the worker of the peer ended")
+        return json.loads(line)
+
+
+Way = Ours | Reference | Peer
 
 
 # ------------------------------------------------------------------ scenarios
@@ -107,9 +151,15 @@ class Scenario:
     run: Callable[[Way, int], int]
 
 
+@cache
+def drawn(count: int, size: tuple[int, int]) -> list[Scene]:
+    """Different scenes, drawn once, so that no round spends its time on them."""
+    return [draw_scene(seed, width=size[0], height=size[1]) for seed in range(count)]
+
+
 def images(count: int) -> list[Image]:
-    """Different images."""
-    return [Image(draw_scene(seed, width=640, height=480).image) for seed in range(count)]
+    """Different images, without anything known about them."""
+    return [Image(scene.image) for scene in drawn(count, (640, 480))]
 
 
 def caption(image: Image, beams: int, length: int = 24) -> Request:
@@ -136,7 +186,7 @@ def _regions(way: Way, beams: int) -> int:
 
 def _detect_and_caption(way: Way, beams: int) -> int:
     """Eight scenes: their shapes, then a caption of every region; the regions are the drawn ones, for every way alike."""
-    scenes = [draw_scene(seed) for seed in range(8)]
+    scenes = drawn(8, (160, 160))
     settings = Settings(num_beams=beams)
     given = [Image(scene.image) for scene in scenes]
     found = way.answer([Request(TASKS["object_detection"], image, settings=settings) for image in given])
@@ -165,7 +215,7 @@ def _concurrent(way: Way, beams: int) -> int:
     rng, lock = np.random.default_rng(5), threading.Lock()
     names = ("caption", "object_detection", "ocr")
     asked = [[Request(TASKS[name], image, settings=Settings(num_beams=beams)) for name in names]
-             for image in (Image(draw_scene(seed).image) for seed in range(32))]  # fmt: skip
+             for image in (Image(scene.image) for scene in drawn(32, (160, 160)))]  # fmt: skip
     answered: list[int] = []
 
     def call(requests: list[Request], pause: float) -> None:
@@ -238,6 +288,7 @@ def main() -> None:
     parser.add_argument("--beams", default="1,3")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--peer-python", help="the interpreter of an environment with the peer")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -247,6 +298,8 @@ def main() -> None:
             folder = Path(scratch)
             build(options.layout, folder)
         ways: list[Way] = [Ours(folder), Reference(folder, "single", 1), Reference(folder, "static", STATIC_BATCH)]
+        if options.peer_python:
+            ways.append(Peer(folder, options.peer_python, options.threads, Path(scratch)))
         rows = []
         for scenario in SCENARIOS[options.layout]:
             if options.only and scenario.key not in options.only.split(","):
@@ -257,8 +310,12 @@ def main() -> None:
                 seconds = "  ".join(f"{name} {statistics.median(values):8.3f} s" for name, values in row["seconds"].items())
                 shown = "  ".join(f"{name}/ours {value:5.2f}" for name, value in row["ratios"].items())
                 print(f"{scenario.key} {scenario.title:44} beams {beams}  {seconds}  {shown}", flush=True)
+        failed = [error for way in ways if isinstance(way, Peer) for error in way.errors]
+        if failed:
+            print(f"the peer failed on {len(failed)} requests, such as {failed[0]!r}")
         result = {"layout": options.layout, "threads": options.threads, "date": time.strftime("%Y-%m-%d"), "rows": rows,
                   "machine": platform.processor() or platform.machine(), "python": platform.python_version(),
+                  "peer_errors": failed,
                   "torch": torch.__version__, "transformers": transformers.__version__, "floors": floors(ways[0]),  # type: ignore[arg-type]
                   "stats": ways[0].model.stats()}  # type: ignore[union-attr]  # fmt: skip
     print(json.dumps(result["floors"]))
