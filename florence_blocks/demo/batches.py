@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from florence_blocks.demo.architecture import GRID, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, token_id
-from florence_blocks.demo.corpus import Pair, draw_pairs
+from florence_blocks.demo.corpus import LATE_WEIGHTS, Pair, draw_pairs
 from florence_blocks.demo.scenes import Scene, draw_scene
 from florence_blocks.demo.targets import HEADS, cell_targets
 
@@ -92,7 +92,7 @@ class TextScenes(IterableDataset[TextBatch]):
         rng = _worker_rng(self.seed)
         while True:
             scenes = [training_scene(rng) for _ in range(self.size)]
-            drawn = [draw_pairs(scene, rng, self.pairs) for scene in scenes]
+            drawn = [draw_pairs(scene, rng, self.pairs, LATE_WEIGHTS) for scene in scenes]
             owner = [index for index, pairs in enumerate(drawn) for _ in pairs]
             yield text_batch([pair for pairs in drawn for pair in pairs], owner, self.tokenizer, pixel_values(scenes))
 

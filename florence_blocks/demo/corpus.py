@@ -6,8 +6,9 @@ phrases in the order of the prompt. What is not there is left out, so that an an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,11 @@ WEIGHTS: Final = {
     "region_caption": 0.7, "region_ocr": 1.4,
 }  # fmt: skip
 """How often each task is asked in training."""
+LATE_WEIGHTS: Final = {
+    **WEIGHTS, "phrase_segmentation": 10.0, "region_segmentation": 3.0, "open_vocabulary_detection": 4.0,
+    "phrase_grounding": 4.0,
+}  # fmt: skip
+"""The same for the last stage, which is about what is learnt last: to find what a phrase names, and outlines."""
 
 
 @dataclass(frozen=True)
@@ -208,9 +214,9 @@ def draw_pair(task: str, scene: Scene, rng: np.random.Generator) -> Pair | None:
     return drawn(scene, rng) if drawn else _pair(task, answer(task, scene))
 
 
-def draw_pairs(scene: Scene, rng: np.random.Generator, count: int) -> list[Pair]:
-    """Pairs of different tasks, drawn by their weights."""
-    weights = np.array(list(WEIGHTS.values()))
-    order = rng.choice(list(WEIGHTS), size=len(WEIGHTS), replace=False, p=weights / weights.sum())
+def draw_pairs(scene: Scene, rng: np.random.Generator, count: int, weights: Mapping[str, float] = WEIGHTS) -> list[Pair]:
+    """Pairs about a scene, drawn by the weights of their tasks; one task may come more than once, with other names."""
+    shares = np.array(list(weights.values()))
+    order = rng.choice(list(weights), size=4 * count, p=shares / shares.sum())
     pairs = (draw_pair(str(task), scene, rng) for task in order)
-    return [pair for pair in pairs if pair is not None][:count]
+    return list(islice((pair for pair in pairs if pair is not None), count))
