@@ -53,5 +53,7 @@ def box_tokens(box: Sequence[float], size: Size) -> str:
     if len(box) != 4:
         raise ValueError(f"a box is (x1, y1, x2, y2), not {len(box)} numbers")
     x1, y1, x2, y2 = (float(value) for value in box)
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):  # before they are put in order: min and max lose a NaN
+        raise ValueError(f"a box is four finite numbers, not {(x1, y1, x2, y2)}")
     corners = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
     return "".join(f"<loc_{to_bin(value, size[axis % 2])}>" for axis, value in enumerate(corners))
