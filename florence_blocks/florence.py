@@ -24,7 +24,8 @@ from florence_blocks.answers import Answer
 from florence_blocks.detections import to_detections
 from florence_blocks.locations import Box
 from florence_blocks.requests import Request, Settings
-from florence_blocks.runtime.model import FlorenceModel, shared_model
+from florence_blocks.runtime.model import FlorenceModel
+from florence_blocks.runtime.shared import shared_model
 from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image
 

@@ -47,7 +47,7 @@ def settings_of(element: Element) -> Settings:
 
 def ask(asked: Sequence[tuple[str, Request]]) -> list[Answer | Exception]:
     """Answers to requests, each with the model it is for; all requests to one model go out together."""
-    from florence_blocks.runtime.model import shared_model
+    from florence_blocks.runtime.shared import shared_model
 
     answers: list[Answer | Exception | None] = [None] * len(asked)
     for model_id in dict.fromkeys(model_id for model_id, _ in asked):

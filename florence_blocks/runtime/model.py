@@ -1,4 +1,4 @@
-"""A Florence-2 that answers many requests at once, and the one instance of it that a process shares.
+"""A Florence-2 that answers many requests at once.
 
 Every image is encoded once, whatever is asked about it and by whom; the prompts of all tasks, callers and settings go through
 encoder and decoder together. An answer in a batch is the answer alone: padding is masked everywhere.
@@ -6,12 +6,8 @@ encoder and decoder together. An answer in a batch is the answer alone: padding 
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-import threading
 from collections.abc import Hashable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -21,7 +17,6 @@ import torch
 from florence_blocks.answers import Answer
 from florence_blocks.parsing import SILENT, parse
 from florence_blocks.requests import Request, Settings
-from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.plan import DecodePlan
@@ -31,8 +26,6 @@ from florence_blocks.runtime.search import Forced
 from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.scoring import Curve, Evidence, refined, scored
 from florence_blocks.tasks import Task
-
-log = logging.getLogger(__name__)
 
 
 class Pending:
@@ -86,16 +79,20 @@ class FlorenceModel:
     Attributes:
         checkpoint: the model, its tokenizer and its preprocessing.
         scheduler: what brings requests and model together.
+
+    Args:
+        checkpoint: what was loaded.
+        feature_bytes: how many bytes of image features are kept for later requests; a sixteenth of the free memory by default.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, feature_bytes: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
         ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends
         size = checkpoint.model.lm_head.weight.shape[0]
         self.vocabulary = Vocabulary(checkpoint.tokenizer, checkpoint.first_location, ends, size, checkpoint.model.device)
-        self.scheduler = Scheduler(checkpoint, self.vocabulary)
+        self.scheduler = Scheduler(checkpoint, self.vocabulary, feature_bytes=feature_bytes)
         self._detokenize = Detokenizer(checkpoint.tokenizer)
         self._plan = lru_cache(1024)(self._planned)
 
@@ -199,66 +196,3 @@ def _outcome(pending: Pending) -> Answer | Exception:
         return pending.result()
     except Exception as error:
         return error
-
-
-# ------------------------------------------------------------------ the shared instances
-
-_Key = tuple[str, str | None, str, torch.dtype]
-_instances: dict[_Key, Future[FlorenceModel]] = {}
-_instances_lock = threading.Lock()
-
-
-def shared_model(
-    model_id: str, *, device: str | None = None, dtype: str | torch.dtype | None = None, revision: str | None = None
-) -> FlorenceModel:
-    """The one instance of a checkpoint on a device in a precision; loaded on first use, by one thread.
-
-    Args:
-        model_id: a short name, a hub id, a folder, an adapter folder, or `florence-2-demo`.
-        device: `cpu`, `cuda`, `cuda:1`, ...; by default the environment variable `FLORENCE_BLOCKS_DEVICE`, else CUDA where
-            there is one, else the CPU.
-        dtype: by default the environment variable `FLORENCE_BLOCKS_DTYPE`, else float32, whose answers are exactly the
-            reference's; `bfloat16` and `float16` may change answers.
-        revision: the revision of a hub repository.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be loaded; a later call tries again.
-    """
-    chosen = _device(device or os.environ.get("FLORENCE_BLOCKS_DEVICE") or None)
-    precision = _dtype(dtype or os.environ.get("FLORENCE_BLOCKS_DTYPE") or None)
-    source = checkpoints.resolve(model_id)
-    key = (source, revision, str(chosen), precision)
-    with _instances_lock:
-        future = _instances.get(key)
-        mine = future is None
-        if future is None:
-            future = _instances[key] = Future()
-    if not mine:
-        return future.result()
-    try:
-        log.info("loading %s on %s in %s", source, chosen, precision)
-        future.set_result(FlorenceModel(checkpoints.load(source, device=chosen, dtype=precision, revision=revision)))
-    except BaseException as error:
-        with _instances_lock:
-            del _instances[key]
-        future.set_exception(error)
-        raise
-    return future.result()
-
-
-def _device(device: str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device={device!r}; cpu, cuda or cuda:1 would fit") from None
-
-
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    if dtype is None:
-        return torch.float32
-    found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype, None)
-    if found not in (torch.float32, torch.bfloat16, torch.float16):
-        raise ValueError(f"dtype={dtype!r}; float32, bfloat16 or float16 would fit")
-    return found

@@ -14,7 +14,8 @@ from florence_blocks.demo.corpus import caption, detailed_caption, more_detailed
 from florence_blocks.demo.metrics import iou
 from florence_blocks.requests import Request
 from florence_blocks.runtime.encoding import Encoding
-from florence_blocks.runtime.model import FlorenceModel, shared_model
+from florence_blocks.runtime.model import FlorenceModel
+from florence_blocks.runtime.shared import shared_model
 from florence_blocks.tasks import TASKS
 from workflow_engine import (
     Cancellation,

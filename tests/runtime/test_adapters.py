@@ -15,7 +15,7 @@ from florence_blocks.demo import CHECKPOINT
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.adapters import CONFIG, WEIGHTS, native_name
 from florence_blocks.runtime.checkpoint import CheckpointError
-from florence_blocks.runtime.model import shared_model
+from florence_blocks.runtime.shared import shared_model
 
 REMOTE = {  # native name: name in the remote code
     "model.language_model.decoder.layers.0.self_attn.out_proj": "language_model.model.decoder.layers.0.self_attn.out_proj",

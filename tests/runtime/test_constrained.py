@@ -12,7 +12,8 @@ from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.parsing import parse, pieces
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import checkpoint as checkpoints
-from florence_blocks.runtime.model import FlorenceModel, shared_model
+from florence_blocks.runtime.model import FlorenceModel
+from florence_blocks.runtime.shared import shared_model
 from florence_blocks.tasks import TASKS, Needs, Task
 from tests.runtime.models import save_reduced
 from workflow_engine.data import Image

@@ -20,7 +20,8 @@ from transformers import Florence2ForConditionalGeneration, Florence2Processor
 from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.parsing import pieces
 from florence_blocks.requests import Request, Settings
-from florence_blocks.runtime.model import Pending, shared_model
+from florence_blocks.runtime.model import Pending
+from florence_blocks.runtime.shared import shared_model
 from florence_blocks.tasks import TASKS
 from tests.runtime.models import save_reduced
 from workflow_engine.data import Image

@@ -14,7 +14,7 @@ from florence_blocks.demo import draw_scene
 from florence_blocks.florence import Florence2
 from florence_blocks.prompts import PromptError
 from florence_blocks.requests import Request, Settings
-from florence_blocks.runtime.model import shared_model
+from florence_blocks.runtime.shared import shared_model
 from florence_blocks.tasks import TASKS
 from tests.runtime.models import save_reduced
 from workflow_engine import compile

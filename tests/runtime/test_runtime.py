@@ -16,11 +16,13 @@ import torch
 from PIL import Image as PilImage
 from transformers import CLIPImageProcessorPil
 
-from florence_blocks.demo import CHECKPOINT
+from florence_blocks.demo import CHECKPOINT, draw_scene
+from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.checkpoint import SHORT_NAMES, CheckpointError
-from florence_blocks.runtime.model import shared_model
 from florence_blocks.runtime.preprocess import Preprocessor
+from florence_blocks.runtime.shared import shared_model
+from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -99,6 +101,20 @@ def test_device_and_dtype_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FLORENCE_BLOCKS_DEVICE", "gpu")
     with pytest.raises(ValueError, match="cpu, cuda"):
         shared_model("florence-2-demo")
+
+
+def test_the_environment_bounds_the_features_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(CHECKPOINT, folder)
+    monkeypatch.setenv("FLORENCE_BLOCKS_FEATURE_BYTES", "some")
+    with pytest.raises(ValueError, match="a number of bytes"):
+        shared_model(str(folder), device="cpu")
+    monkeypatch.setenv("FLORENCE_BLOCKS_FEATURE_BYTES", "0")
+    model, request = shared_model(str(folder), device="cpu"), Request(TASKS["caption"], Image(draw_scene(1).image))
+    model.answer([request, request])
+    model.answer([request])
+    found = model.stats()
+    assert found["images_encoded"] == 2 and found["feature_bytes"] == found["feature_bytes_limit"] == 0
 
 
 def test_many_threads_share_one_instance_and_a_failed_load_is_tried_again(

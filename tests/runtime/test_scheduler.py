@@ -234,7 +234,7 @@ def test_a_process_ends_cleanly_in_the_middle_of_the_work() -> None:
     code = (
         "from florence_blocks.demo import draw_scene\n"
         "from florence_blocks.requests import Request\n"
-        "from florence_blocks.runtime.model import shared_model\n"
+        "from florence_blocks.runtime.shared import shared_model\n"
         "from florence_blocks.tasks import TASKS\n"
         "from workflow_engine.data import Image\n"
         "shared_model('florence-2-demo').submit([Request(TASKS['caption'], Image(draw_scene(n).image)) for n in range(200)])\n"
