@@ -273,11 +273,28 @@ def measure(scenario: Scenario, ways: Sequence[Way], beams: int, rounds: int) ->
 
 
 def floors(ours: Ours) -> dict[str, float]:
-    """Seconds that an image and a prompt take at the measured matrix rate, on this machine."""
-    encoding = Encoding(ours.model.checkpoint)
-    rate = matrix_rate(torch.device("cpu"), torch.float32)
-    return {"matrix_gflops": rate / 1e9, "vision_seconds": encoding.image_cost / rate,
-            "encoder_seconds": encoding.prompt_cost([0] * 16) / rate}  # fmt: skip
+    """What an image and a prompt would take at the machine's matrix rate, what they do take, and the gap between the two."""
+    encoding, rate = Encoding(ours.model.checkpoint), matrix_rate(torch.device("cpu"), torch.float32)
+    pixels = list(ours.model.checkpoint.preprocessor(images(1)))
+    features, ids = encoding.features(pixels), ours.model.prompt_ids("What does the image describe?")
+    vision, encoder = encoding.image_cost / rate, encoding.prompt_cost(ids) / rate
+    took = {
+        "vision": _seconds(lambda: encoding.features(pixels)),
+        "encoder": _seconds(lambda: encoding.prompts([ids], features)),
+    }
+    return {"matrix_gflops": rate / 1e9, "vision_floor_seconds": vision, "vision_seconds": took["vision"],
+            "vision_gap": took["vision"] / vision, "encoder_floor_seconds": encoder, "encoder_seconds": took["encoder"],
+            "encoder_gap": took["encoder"] / encoder}  # fmt: skip
+
+
+def _seconds(work: Callable[[], object], rounds: int = 5) -> float:
+    """The median time of some work."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def main() -> None:

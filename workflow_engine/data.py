@@ -52,6 +52,11 @@ class Origin(NamedTuple):
         """Whether own coordinates are root coordinates."""
         return self[:4] == (0.0, 0.0, 1.0, 1.0)
 
+    def within(self, other: Origin) -> Origin:
+        """Where this image lies in another view of the same root: `other = offset + scale * own`."""
+        return Origin((self.x - other.x) / other.scale_x, (self.y - other.y) / other.scale_y, self.scale_x / other.scale_x,
+                      self.scale_y / other.scale_y, self.root_width, self.root_height)  # fmt: skip
+
 
 class Image:
     """An image of a workflow.

@@ -41,7 +41,25 @@ def to_root(found: sv.Detections) -> sv.Detections:
     origin = found.metadata.get(ORIGIN)
     if not isinstance(origin, Origin) or origin.is_root:
         return found
-    offset, scale = np.array([origin.x, origin.y]), np.array([origin.scale_x, origin.scale_y])
+    root = Origin(root_width=origin.root_width, root_height=origin.root_height)
+    return moved(found, origin, root, (origin.root_width, origin.root_height))
+
+
+def onto(found: sv.Detections, image: Image) -> sv.Detections:
+    """The same detections in the coordinates of another view of their root, such as the image their crop was cut from.
+
+    Detections that do not know their image are taken to lie on this one.
+    """
+    origin = found.metadata.get(ORIGIN)
+    if not isinstance(origin, Origin) or origin == image.origin:
+        return on_image(found, image)
+    return moved(found, origin, image.origin, image.size)
+
+
+def moved(found: sv.Detections, origin: Origin, target: Origin, size: tuple[int, int]) -> sv.Detections:
+    """Detections of one view in the coordinates of another, whose width and height are `size`."""
+    place = origin.within(target)
+    offset, scale = np.array([place.x, place.y]), np.array([place.scale_x, place.scale_y])
     data = dict(found.data)
     for key, value in data.items():
         if key == "quads":
@@ -50,12 +68,12 @@ def to_root(found: sv.Detections) -> sv.Detections:
             data[key] = object_array([[outline * scale + offset for outline in outlines] for outlines in value])
     return sv.Detections(
         xyxy=found.xyxy * np.tile(scale, 2) + np.tile(offset, 2),
-        mask=None if found.mask is None else _masks_to_root(np.asarray(found.mask), origin),
+        mask=None if found.mask is None else _painted(np.asarray(found.mask), place, size),
         confidence=found.confidence,
         class_id=found.class_id,
         tracker_id=found.tracker_id,
         data=data,
-        metadata={**found.metadata, ORIGIN: Origin(root_width=origin.root_width, root_height=origin.root_height)},
+        metadata={**found.metadata, ORIGIN: target},
     )
 
 
@@ -66,17 +84,17 @@ def object_array(values: list[Any]) -> NDArray[np.object_]:
     return array
 
 
-def _masks_to_root(masks: NDArray[np.bool_], origin: Origin) -> NDArray[np.bool_]:
-    """Paint masks `[n, h, w]` of a crop into `[n, root_height, root_width]`."""
-    height, width = (round(masks.shape[1] * origin.scale_y), round(masks.shape[2] * origin.scale_x))
-    root = np.zeros((len(masks), origin.root_height, origin.root_width), dtype=bool)
-    left, top = round(origin.x), round(origin.y)
-    for painted, mask in zip(root, masks, strict=True):
+def _painted(masks: NDArray[np.bool_], place: Origin, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Masks `[n, h, w]` of one view in an empty other one `[n, height, width]`; what is outside of it is lost."""
+    height, width = (round(masks.shape[1] * place.scale_y), round(masks.shape[2] * place.scale_x))
+    canvas = np.zeros((len(masks), size[1], size[0]), dtype=bool)
+    left, top = round(place.x), round(place.y)
+    for painted, mask in zip(canvas, masks, strict=True):
         if mask.shape != (height, width):
             mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
-        target = painted[top : top + height, left : left + width]
-        target[:] = mask[: target.shape[0], : target.shape[1]]
-    return root
+        target = painted[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+        target[:] = mask[max(-top, 0) :, max(-left, 0) :][: target.shape[0], : target.shape[1]]
+    return canvas
 
 
 def serialise(found: sv.Detections) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from florence_blocks.vision.fields import Positive, Share, either
+from florence_blocks.vision.fields import Positive, Share, VersionedManifest, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
 from workflow_engine.detections import ORIGIN
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
+
+
+_Overlap = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class DynamicCrop(Block):
@@ -148,3 +151,52 @@ class RelativeStaticCrop(Block):
 def _around(image: Image, x: int, y: int, width: int, height: int) -> Image:
     left, top = round(x - width / 2), round(y - height / 2)
     return image.crop(left, top, left + width, top + height)
+
+
+class ImageSlicer(Block):
+    """Cut an image into overlapping slices of equal size, one dimension deeper, for what is too small to be seen in the whole.
+
+    `vision/detections_stitch@v1` brings what is found on them back to the image.
+    """
+
+    class Manifest(VersionedManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/image_slicer@v1", "roboflow_core/image_slicer@v2", "roboflow_core/image_slicer@v1"]
+        image: ImageReference = either("image", "images")
+        slice_width: Value[Positive] = 640
+        slice_height: Value[Positive] = 640
+        overlap_ratio_width: Value[_Overlap] = 0.2
+        overlap_ratio_height: Value[_Overlap] = 0.2
+        edges: Literal["shift", "cut"] = Field(
+            "shift", description="slices at the right and lower edge: moved inwards to full size, or what is left of them"
+        )
+
+        defaults_of: ClassVar[Any] = {"roboflow_core/image_slicer@v1": {"edges": "cut"}}
+
+    outputs = {"slices": Output(IMAGE)}
+    dimension = 1
+
+    def run(
+        self,
+        image: Image,
+        slice_width: int,
+        slice_height: int,
+        overlap_ratio_width: float,
+        overlap_ratio_height: float,
+        edges: Literal["shift", "cut"],
+    ) -> list[Image]:
+        """The slices of one image, row by row."""
+        columns = _spans(image.width, slice_width, overlap_ratio_width, edges)
+        rows = _spans(image.height, slice_height, overlap_ratio_height, edges)
+        return [image.crop(left, top, right, bottom) for top, bottom in rows for left, right in columns]
+
+
+def _spans(length: int, size: int, overlap: float, edges: str) -> list[tuple[int, int]]:
+    """Where slices of an axis begin and end."""
+    if edges == "shift":
+        size = min(size, length)
+    starts = range(0, length, size - int(overlap * size))
+    if edges == "cut":
+        return [(start, min(start + size, length)) for start in starts]
+    return [(start, start + size) for start in dict.fromkeys(min(start, length - size) for start in starts)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
-from workflow_engine.block import Output
+from workflow_engine.block import BlockManifest, Output
 from workflow_engine.kinds import DETECTIONS, IMAGE
 
 
@@ -20,3 +21,18 @@ Positive = Annotated[int, Field(gt=0)]
 
 IMAGE_OUTPUT = {"image": Output(IMAGE)}
 DETECTIONS_OUTPUT = {"predictions": Output(*DETECTIONS)}
+
+
+class VersionedManifest(BlockManifest):
+    """A manifest whose type names differ in the defaults of some fields: versions of a block are one block.
+
+    Attributes:
+        defaults_of: those defaults, by type name.
+    """
+
+    defaults_of: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, step: Any) -> Any:
+        return {**cls.defaults_of.get(str(step.get("type")), {}), **step} if isinstance(step, dict) else step

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from florence_blocks.vision.operations import Condition
-from workflow_engine.block import AnyReference, BlockManifest, FlowControl, Target
+from workflow_engine.block import AnyReference, BlockManifest, FlowControl, Target, Value
 
 
 class ContinueIf(FlowControl):
@@ -34,3 +34,30 @@ class ContinueIf(FlowControl):
     ) -> Iterable[Target]:
         """The steps that go on for one element."""
         return next_steps if condition_statement(evaluation_parameters) else ()
+
+
+class SwitchCase(FlowControl):
+    """Let the step of the case that a value equals go on, or the default steps; the others are skipped.
+
+    `{"type": "vision/switch_case@v1", "name": "sort", "value": "$steps.kind.top", "cases": {"invoice": "$steps.read"},
+    "default_next_steps": ["$steps.describe"]}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of a switch."""
+
+        type: Literal["vision/switch_case@v1", "roboflow_core/switch_case@v1", "SwitchCase"]
+        value: Value[Any] = Field(description="what is compared, as text")
+        cases: dict[str, Target] = Field(description="a step for each value")
+        case_insensitive: bool = Field(False, description="whether capital letters do not matter")
+        default_next_steps: list[Target] = Field(default_factory=list, description="the steps where no case fits")
+
+    light = True
+
+    def run(
+        self, value: Any, cases: dict[str, Target], case_insensitive: bool, default_next_steps: list[Target]
+    ) -> Iterable[Target]:
+        """The steps that go on for one element."""
+        given = str(value).lower() if case_insensitive else str(value)
+        found = (step for case, step in cases.items() if (case.lower() if case_insensitive else case) == given)
+        return [step] if (step := next(found, None)) else default_next_steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from florence_blocks.vision import crop, draw, filter, flow, formatting, transform
+from florence_blocks.vision import combine, crop, draw, filter, flow, formatting, transform
 from workflow_engine.block import Block
 from workflow_engine.hookspecs import hookimpl
 
@@ -16,8 +16,13 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         crop.DynamicCrop,
         crop.AbsoluteStaticCrop,
         crop.RelativeStaticCrop,
+        crop.ImageSlicer,
+        combine.DetectionsCombine,
+        combine.DetectionsMerge,
+        combine.DetectionsStitch,
         filter.DetectionsFilter,
         flow.ContinueIf,
+        flow.SwitchCase,
         formatting.StringTemplate,
         formatting.PropertyDefinition,
         formatting.Expression,

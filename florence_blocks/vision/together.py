@@ -1,0 +1,141 @@
+"""Detections of several sources as one, and what to do where two of them are the same thing.
+
+`fused` is weighted box fusion (Solovyev et al., 2021): boxes that overlap give one box, their mean weighted by confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from florence_blocks.vision.detection import select
+from workflow_engine.detections import object_array
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import supervision as sv
+    from numpy.typing import NDArray
+else:
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+Overlap = Literal["none", "nms", "nmm", "wbf"]
+"""What becomes of things found twice: nothing, the surest stays, they are joined, or their weighted mean stays."""
+
+
+def together(parts: Sequence[sv.Detections]) -> sv.Detections:
+    """All detections of parts that lie on the same image, in order.
+
+    What only some parts have is filled for the others: a mask, quad or outline with the box, a text with "". Confidences and
+    tracks stay only where every part has them. Classes keep their ids where each name has one, else get new ones.
+    """
+    full = [part for part in parts if len(part)]
+    if len(full) < 2:
+        return full[0] if full else parts[0]
+    keys = dict.fromkeys(key for part in full for key in part.data)
+    shape = next((part.mask.shape[1:] for part in full if part.mask is not None), None)
+    data: dict[str, Any] = {key: np.concatenate([_values(part, key) for part in full]) for key in keys}
+    return sv.Detections(
+        xyxy=np.concatenate([part.xyxy for part in full]),
+        mask=None if shape is None else np.concatenate([_masks(part, shape) for part in full]),
+        confidence=_of_all([part.confidence for part in full]),
+        class_id=_class_ids(full, data.get("class_name")),
+        tracker_id=_of_all([part.tracker_id for part in full]),
+        data=data,
+        metadata=dict(full[0].metadata),
+    )
+
+
+def _of_all(values: Sequence[Any]) -> Any:
+    return None if any(value is None for value in values) else np.concatenate(values)
+
+
+def _values(part: sv.Detections, key: str) -> NDArray[Any]:
+    if key in part.data:
+        value = part.data[key]
+        return value if isinstance(value, np.ndarray) else object_array(list(value))
+    if key == "quads":
+        return _corners(part)
+    if key == "polygons":
+        return object_array([[corners] for corners in _corners(part)])
+    return object_array(["" if key in ("class_name", "text") else None] * len(part))
+
+
+def _corners(part: sv.Detections) -> NDArray[Any]:
+    """The corners of boxes, `[n, 4, 2]`, clockwise from the first."""
+    return part.xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+
+
+def _masks(part: sv.Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    if part.mask is not None:
+        return np.asarray(part.mask, dtype=bool)
+    masks = np.zeros((len(part), *shape), dtype=bool)
+    for mask, (x1, y1, x2, y2) in zip(masks, np.rint(part.xyxy).astype(int).clip(0), strict=True):
+        mask[y1:y2, x1:x2] = True
+    return masks
+
+
+def _class_ids(parts: Sequence[sv.Detections], names: Any) -> Any:
+    """The ids of all parts if they mean the same everywhere, else one per name; None where neither is known."""
+    ids = _of_all([part.class_id for part in parts])
+    if names is None:
+        return ids
+    if ids is not None:
+        pairs = set(zip(map(str, names), ids.tolist(), strict=True))
+        if len(pairs) == len({name for name, _ in pairs}) == len({number for _, number in pairs}):
+            return ids
+    order = {name: number for number, name in enumerate(dict.fromkeys(map(str, names)))}
+    return np.array([order[str(name)] for name in names], dtype=int)
+
+
+def cleared(
+    found: sv.Detections, overlap: Overlap, iou: float, *, class_agnostic: bool = False, sources: int = 1
+) -> sv.Detections:
+    """Detections in which nothing comes twice.
+
+    Args:
+        found: the detections; without confidences, the earlier one counts as the surer one.
+        overlap: what becomes of things found twice.
+        iou: how much two boxes (masks, where there are some) overlap at least to be the same thing.
+        class_agnostic: whether things of different classes can be the same.
+        sources: how many detectors were asked; a thing that fewer found is less sure after `wbf`.
+    """
+    if overlap == "none" or len(found) < 2:
+        return found
+    if overlap == "wbf":
+        return fused(found, iou, class_agnostic=class_agnostic, sources=sources)
+    ranked = select(found, list(range(len(found))))
+    if found.confidence is None:
+        ranked.confidence = np.linspace(1, 0.5, len(found))
+    agnostic = class_agnostic or found.class_id is None
+    method = ranked.with_nms if overlap == "nms" else ranked.with_nmm
+    kept = method(threshold=iou, class_agnostic=agnostic)
+    if found.confidence is None:
+        kept.confidence = None
+    kept.metadata.update(found.metadata)
+    return kept
+
+
+def fused(found: sv.Detections, iou: float, *, class_agnostic: bool, sources: int) -> sv.Detections:
+    """Overlapping boxes as their mean, weighted by confidence; everything else is that of the surest of them."""
+    weights = np.ones(len(found)) if found.confidence is None else np.asarray(found.confidence, float)
+    classes = np.zeros(len(found), int) if class_agnostic or found.class_id is None else found.class_id
+    groups: list[list[int]] = []
+    means: list[NDArray[Any]] = []
+    for place in np.argsort(-weights, kind="stable").tolist():
+        same = [number for number, group in enumerate(groups) if classes[group[0]] == classes[place]]
+        overlaps = sv.box_iou_batch(found.xyxy[[place]], np.array([means[number] for number in same]))[0] if same else []
+        best = max(range(len(same)), key=lambda number: overlaps[number], default=None)
+        if best is None or overlaps[best] < iou:
+            groups.append([place])
+            means.append(found.xyxy[place])
+        else:
+            group = groups[same[best]]
+            group.append(place)
+            means[same[best]] = np.average(found.xyxy[group], axis=0, weights=weights[group])
+    kept = select(found, [group[0] for group in groups])
+    kept.xyxy = np.array(means, dtype=float)
+    if found.confidence is not None:
+        kept.confidence = np.array([weights[group].mean() * min(len(group), sources) / sources for group in groups])
+    return kept
