@@ -13,7 +13,7 @@ from workflow_engine.data import Image
 Coordinates = Literal["token", "refined"]
 
 
-CONSTRAINED: Final = False
+CONSTRAINED: Final = True
 """Whether answers are kept within their grammar by default."""
 
 

@@ -28,8 +28,8 @@ WEIGHTS: Final = {
 }  # fmt: skip
 """How often each task is asked in training."""
 LATE_WEIGHTS: Final = {
-    **WEIGHTS, "phrase_segmentation": 10.0, "region_segmentation": 3.0, "open_vocabulary_detection": 4.0,
-    "phrase_grounding": 4.0,
+    **WEIGHTS, "phrase_segmentation": 6.0, "region_segmentation": 3.0, "open_vocabulary_detection": 8.0,
+    "phrase_grounding": 6.0,
 }  # fmt: skip
 """The same for the last stage, which is about what is learnt last: to find what a phrase names, and outlines."""
 
@@ -129,12 +129,17 @@ def located(scene: Scene, phrases: Sequence[str]) -> str:
 
 
 def _some_name(scene: Scene, rng: np.random.Generator, present: float) -> str:
-    """A name, with the given probability one of a shape that is there; names of several shapes come often."""
+    """A name, with the given probability one of a shape that is there.
+
+    Names of several shapes come often, and so do those that mix two shapes: "red star" beside a red circle and a blue star.
+    """
     wanted = rng.random() < present
     names = [name for name in ALL_NAMES if bool(named_by(scene, name)) == wanted]
     several = [name for name in names if len(named_by(scene, name)) > 1]
-    if several and rng.random() < 0.5:
-        names = several
+    seen = {word for shape in scene.shapes for word in (shape.colour, shape.category)}
+    mixed = [name for name in names if not wanted and seen.issuperset(name.split())]
+    if (several or mixed) and rng.random() < 0.5:
+        names = several or mixed
     return str((names or ALL_NAMES)[rng.integers(len(names or ALL_NAMES))])
 
 

@@ -67,7 +67,7 @@ class Stage:
 STAGES = {
     "tower": Stage("tower", 2000, 1.5e-3, 100, (0.0, 0.0)),
     "text": Stage("text", 7000, 1.2e-3, 200, (8.0, 1.5)),
-    "joint": Stage("joint", 2700, 5e-4, 50, (2.0, 1.2)),
+    "joint": Stage("joint", 4000, 5e-4, 50, (2.0, 1.2)),
 }
 
 
