@@ -28,10 +28,10 @@ WEIGHTS: Final = {
 }  # fmt: skip
 """How often each task is asked in training."""
 LATE_WEIGHTS: Final = {
-    **WEIGHTS, "phrase_segmentation": 6.0, "region_segmentation": 3.0, "open_vocabulary_detection": 8.0,
-    "phrase_grounding": 6.0,
+    **WEIGHTS, "phrase_segmentation": 5.0, "region_segmentation": 3.0, "open_vocabulary_detection": 7.0,
+    "phrase_grounding": 5.0, "region_proposal": 4.0, "ocr_with_regions": 3.0,
 }  # fmt: skip
-"""The same for the last stage, which is about what is learnt last: to find what a phrase names, and outlines."""
+"""The same for the last stage, which is about what is learnt last: to find what a phrase names, outlines, and words."""
 
 
 @dataclass(frozen=True)

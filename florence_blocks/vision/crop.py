@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import Positive, Share, VersionedManifest, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
@@ -97,13 +98,11 @@ def _faded(crop: Image, mask: Any, box: tuple[int, int, int, int], opacity: floa
     return crop.derive(pixels)
 
 
-def _bgr(colour: Any) -> tuple[int, int, int]:
-    if not isinstance(colour, str):
-        blue, green, red = colour
+def _bgr(given: Any) -> tuple[int, int, int]:
+    if not isinstance(given, str):
+        blue, green, red = given
         return blue, green, red
-    named = sv.Color.from_hex(colour) if colour.startswith("#") else getattr(sv.Color, colour.upper(), None)
-    if named is None:
-        raise ValueError(f'background_color={colour!r}; "#rrggbb", (blue, green, red) or a name such as "white" would fit')
+    named = colour(given)
     return named.b, named.g, named.r
 
 

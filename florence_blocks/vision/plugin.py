@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from florence_blocks.vision import combine, crop, draw, filter, flow, formatting, transform
+from florence_blocks.vision import combine, crop, drawings, filter, flow, formatting, transform
 from workflow_engine.block import Block
 from workflow_engine.hookspecs import hookimpl
 
@@ -30,5 +30,5 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         formatting.DimensionCollapse,
         transform.ConvertGrayscale,
         transform.ImageBlur,
-        *draw.BLOCKS,
+        *drawings.BLOCKS,
     )

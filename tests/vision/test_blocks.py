@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
+from florence_blocks.vision.drawings import DRAWINGS
 from workflow_engine import WorkflowDefinitionError, compile, registry
 from workflow_engine.block import block_types
 
@@ -50,9 +51,13 @@ def step(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": f"vision/{kind}@v1", "name": "s", **fields}
 
 
+OURS_ALONE = {"vision/quad_visualization@v1"}
+
+
 def test_every_block_of_the_field_answers_to_its_name_there_too() -> None:
-    for block in {b for name, b in registry().blocks.items() if name.startswith("vision/")}:
-        assert any(name.startswith("roboflow_core/") for name in block_types(block)), block
+    for name, block in registry().blocks.items():
+        if name.startswith("vision/"):
+            assert (name in OURS_ALONE) != any(other.startswith("roboflow_core/") for other in block_types(block)), block
 
 
 def test_crops_hold_the_pixels_of_their_boxes() -> None:
@@ -158,15 +163,49 @@ def test_grey_and_blur_keep_the_size_and_the_input() -> None:
     assert np.array_equal(PIXELS, before)
 
 
-@pytest.mark.parametrize("kind", ["bounding_box", "label", "mask", "polygon"])
+NEAR = {"halo": {"kernel_size": 4}, "heatmap": {"radius": 4, "kernel_size": 3}, "crop": {"position": "CENTER"}}
+KINDS = sorted(drawing.name.removesuffix("_visualization") for drawing in DRAWINGS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "background_color"])
 def test_drawings_change_pixels_near_detections_only_and_never_the_input(kind: str) -> None:
     before, data = PIXELS.copy(), found(mask=True)
-    draw = step(f"{kind}_visualization", image="$inputs.image", predictions="$inputs.d")
+    data.data["quads"] = np.array([[[12, 12], [28, 14], [27, 38], [11, 36]], [[52, 22], [88, 24], [87, 53], [51, 50]]], float)
+    fields = NEAR.get(kind, {})
+    draw = step(f"{kind}_visualization", image="$inputs.image", predictions="$inputs.d", **fields)
     drawn = run([draw], "$steps.s.image", d=data)
     assert drawn.array.shape == PIXELS.shape and not np.array_equal(drawn.array, PIXELS)
     assert np.array_equal(drawn.array[58:, :5], PIXELS[58:, :5]) and np.array_equal(PIXELS, before)
     empty = run([draw], "$steps.s.image", d=sv.Detections.empty())
     assert np.array_equal(empty.array, PIXELS)
+
+
+def test_a_background_is_covered_and_the_detections_are_not() -> None:
+    draw = step("background_color_visualization", image="$inputs.image", predictions="$inputs.d", color="#ff0000", opacity=1.0)
+    drawn = run([draw], "$steps.s.image", d=found(mask=True)).array
+    mask = found(mask=True).mask.any(axis=0)
+    assert np.array_equal(drawn[mask], PIXELS[mask]) and (drawn[~mask] == [0, 0, 255]).all()
+
+
+@pytest.mark.parametrize("kind", ["blur", "pixelate"])
+def test_what_is_hidden_cannot_be_seen(kind: str) -> None:
+    outside = sv.Detections(xyxy=np.array([[10, 10, 30, 40], [-50, -50, -10, -10], [200, 0, 220, 20]], float))
+    drawn = run([step(f"{kind}_visualization", image="$inputs.image", predictions="$inputs.d")], "$steps.s.image", d=outside)
+    edges, before = (np.abs(np.diff(pixels[14:36, 14:26].astype(int), axis=1)).mean() for pixels in (drawn.array, PIXELS))
+    assert edges < 0.4 * before
+
+
+def test_a_heatmap_shows_its_own_image_only() -> None:
+    draw = step("heatmap_visualization", image="$inputs.image", predictions="$inputs.d")
+    definition = {
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowImage", "name": "image"},
+                   {"type": "WorkflowBatchInput", "name": "d", "kind": ["object_detection_prediction"]}],
+        "steps": [draw],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s.image"}],
+    }  # fmt: skip
+    rows = compile(definition).run(image=[PIXELS, PIXELS], d=[found(), found()], on_error="raise").outputs
+    assert np.array_equal(rows[0]["o"].array, rows[1]["o"].array)
 
 
 def test_a_grey_image_is_drawn_on_in_colour() -> None:

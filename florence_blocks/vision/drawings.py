@@ -1,0 +1,228 @@
+"""Pictures of detections: one row per annotator, one block per row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
+from florence_blocks.vision.fields import Positive, Share
+from workflow_engine.block import Value
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    import supervision as sv
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+Positions = Literal["CENTER", "CENTER_LEFT", "CENTER_RIGHT", "TOP_CENTER", "TOP_LEFT", "TOP_RIGHT", "BOTTOM_LEFT",
+                    "BOTTOM_CENTER", "BOTTOM_RIGHT", "CENTER_OF_MASS"]  # fmt: skip
+Labels = Literal["Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Text"]
+
+
+def label_texts(found: sv.Detections, text: str) -> list[str]:
+    """What is written beside each detection; a confidence that is not there is left out."""
+    count = len(found)
+    names = [str(name) for name in found.data.get("class_name", [""] * count)]
+    scores = [""] * count if found.confidence is None else [f"{score:.2f}" for score in found.confidence]
+    sides = (found.xyxy[:, 2:] - found.xyxy[:, :2]).tolist()
+    tracks = [""] * count if found.tracker_id is None else [str(track) for track in found.tracker_id]
+    return {
+        "Class": names,
+        "Confidence": scores,
+        "Class and Confidence": [f"{name} {score}".strip() for name, score in zip(names, scores, strict=True)],
+        "Index": [str(index) for index in range(count)],
+        "Dimensions": [f"{width:.0f}x{height:.0f}" for width, height in sides],
+        "Area": [f"{width * height:.0f}" for width, height in sides],
+        "Tracker Id": tracks,
+        "Text": [str(value) for value in found.data.get("text", names)],
+    }[text]
+
+
+def _label_annotator(color: Any, lookup: Any, **fields: Any) -> Any:
+    return sv.LabelAnnotator(
+        color=color, color_lookup=lookup, text_color=colour(fields["text_color"]), text_scale=fields["text_scale"],
+        smart_position=True, text_thickness=fields["text_thickness"], text_padding=fields["text_padding"],
+        text_position=getattr(sv.Position, fields["text_position"]), border_radius=fields["border_radius"],
+    )  # fmt: skip
+
+
+def _box_annotator(color: Any, lookup: Any, thickness: int, roundness: float) -> Any:
+    if roundness > 0:
+        return sv.RoundBoxAnnotator(color=color, color_lookup=lookup, thickness=thickness, roundness=roundness)
+    return sv.BoxAnnotator(color=color, color_lookup=lookup, thickness=thickness)
+
+
+class _Quads:
+    """Quads with their texts; supervision has no annotator for four free corners."""
+
+    def __init__(self, color: Any, lookup: Any, thickness: int, text_scale: float) -> None:
+        self._color, self._lookup, self._thickness, self._scale = color, lookup, thickness, text_scale
+
+    def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
+        """The scene with the outline of every quad, its text above its first corner."""
+        quads = found.data.get("quads")
+        if quads is None:
+            raise ValueError("these detections have no quads; those of florence/ocr_with_regions@v1 would fit")
+        for index, (quad, label) in enumerate(zip(np.rint(quads).astype(np.int32), labels, strict=True)):
+            ink = self._color.by_idx(self._key(found, index)).as_bgr()
+            cv2.polylines(scene, [quad], isClosed=True, color=ink, thickness=self._thickness, lineType=cv2.LINE_AA)
+            start = (int(quad[0, 0]), max(int(quad[0, 1]) - 4, 10))
+            cv2.putText(scene, label, start, cv2.FONT_HERSHEY_SIMPLEX, self._scale, ink, 1, cv2.LINE_AA)
+        return scene
+
+    def _key(self, found: sv.Detections, index: int) -> int:
+        keys = {sv.ColorLookup.CLASS: found.class_id, sv.ColorLookup.TRACK: found.tracker_id}.get(self._lookup)
+        return index if keys is None else int(keys[index])
+
+
+class _Heat:
+    """A heatmap of one image: supervision's annotator adds up what it sees, so each image gets one of its own."""
+
+    def __init__(self, position: str, **fields: Any) -> None:
+        self._fields = {"position": getattr(sv.Position, position), **fields}
+
+    def annotate(self, scene: Any, found: sv.Detections) -> Any:
+        """The scene under the heat of its detections."""
+        return sv.HeatMapAnnotator(**self._fields).annotate(scene, found)
+
+
+def _padded(found: sv.Detections, size: tuple[int, int], padding: int, **_: Any) -> sv.Detections:
+    """Boxes with more room around them, within the image."""
+    edges = found.xyxy + np.array([-padding, -padding, padding, padding])
+    return sv.Detections(xyxy=edges.clip(0, np.array([*size, *size])))
+
+
+def _inside(found: sv.Detections, size: tuple[int, int], **_: Any) -> sv.Detections:
+    """The boxes that have a pixel within the image, cut to it."""
+    edges = found.xyxy.clip(0, np.array([*size, *size]))
+    return sv.Detections(xyxy=edges[(edges[:, 2] - edges[:, 0] >= 1) & (edges[:, 3] - edges[:, 1] >= 1)])
+
+
+_Thickness: TypeAlias = Value[Annotated[int, Field(ge=1)]]
+_Length: TypeAlias = Value[Annotated[int, Field(ge=0)]]
+_Whole: TypeAlias = Value[int]
+_Pixels: TypeAlias = Value[Positive]
+_Scale: TypeAlias = Value[Annotated[float, Field(gt=0)]]
+_Share: TypeAlias = Value[Share]
+_Labels: TypeAlias = Value[Labels]
+_Position: TypeAlias = Value[Positions]
+_Text: TypeAlias = Value[str]
+_LABELS_ELSEWHERE = {"text_scale": 1.0, "text_padding": 10}
+
+DRAWINGS = (
+    Drawing(
+        "bounding_box_visualization", "Draw a box around every detection.",
+        {"thickness": (_Thickness, 2), "roundness": (_Share, 0.0)},
+        _box_annotator,
+    ),
+    Drawing(
+        "label_visualization", "Write a label beside every detection.",
+        {
+            "text": (_Labels, Field("Class", description="what to write")),
+            "text_position": (_Position, "TOP_LEFT"),
+            "text_color": (_Text, "WHITE"),
+            "text_scale": (_Scale, 0.5),
+            "text_thickness": (_Thickness, 1),
+            "text_padding": (_Length, 4),
+            "border_radius": (_Length, 0),
+        },
+        _label_annotator, labels=lambda found, text, **_: label_texts(found, text),
+        versions={"roboflow_core/label_visualization@v1": _LABELS_ELSEWHERE},
+    ),
+    Drawing(
+        "mask_visualization", "Tint the mask of every detection.",
+        {"opacity": (_Share, 0.5)},
+        lambda color, lookup, opacity: sv.MaskAnnotator(color=color, color_lookup=lookup, opacity=opacity),
+    ),
+    Drawing(
+        "polygon_visualization", "Draw the outline of the mask of every detection.",
+        {"thickness": (_Thickness, 2)},
+        lambda color, lookup, thickness: sv.PolygonAnnotator(color=color, color_lookup=lookup, thickness=thickness),
+    ),
+    Drawing(
+        "quad_visualization", "Draw the four corners of every text and write what it says.",
+        {"thickness": (_Thickness, 2), "text_scale": (_Scale, 0.5)},
+        _Quads, labels=lambda found, **_: label_texts(found, "Text"), versions={},
+    ),
+    Drawing(
+        "halo_visualization", "Let the mask of every detection glow.",
+        {"opacity": (_Share, 0.8), "kernel_size": (_Pixels, 40)},
+        lambda color, lookup, **own: sv.HaloAnnotator(color=color, color_lookup=lookup, **own),
+    ),
+    Drawing(
+        "color_visualization", "Tint the box of every detection.",
+        {"opacity": (_Share, 0.5)},
+        lambda color, lookup, opacity: sv.ColorAnnotator(color=color, color_lookup=lookup, opacity=opacity),
+    ),
+    Drawing(
+        "corner_visualization", "Draw the corners of the box of every detection.",
+        {"thickness": (_Thickness, 4), "corner_length": (_Pixels, 15)},
+        lambda color, lookup, **own: sv.BoxCornerAnnotator(color=color, color_lookup=lookup, **own),
+    ),
+    Drawing(
+        "circle_visualization", "Draw a circle around every detection.",
+        {"thickness": (_Thickness, 2)},
+        lambda color, lookup, thickness: sv.CircleAnnotator(color=color, color_lookup=lookup, thickness=thickness),
+    ),
+    Drawing(
+        "ellipse_visualization", "Draw an ellipse under every detection.",
+        {"thickness": (_Thickness, 2), "start_angle": (_Whole, -45), "end_angle": (_Whole, 235)},
+        lambda color, lookup, **own: sv.EllipseAnnotator(color=color, color_lookup=lookup, **own),
+    ),
+    Drawing(
+        "dot_visualization", "Mark every detection with a dot.",
+        {"position": (_Position, "CENTER"), "radius": (_Pixels, 4), "outline_thickness": (_Length, 0)},
+        lambda color, lookup, position, **own: sv.DotAnnotator(
+            color=color, color_lookup=lookup, position=getattr(sv.Position, position), **own
+        ),
+    ),
+    Drawing(
+        "triangle_visualization", "Mark every detection with a triangle.",
+        {
+            "position": (_Position, "TOP_CENTER"), "base": (_Pixels, 10), "height": (_Pixels, 10),
+            "outline_thickness": (_Length, 0),
+        },
+        lambda color, lookup, position, **own: sv.TriangleAnnotator(
+            color=color, color_lookup=lookup, position=getattr(sv.Position, position), **own
+        ),
+    ),
+    Drawing(
+        "crop_visualization", "Show every detection enlarged beside itself.",
+        {"position": (_Position, "TOP_CENTER"), "scale_factor": (_Scale, 2.0), "border_thickness": (_Thickness, 2)},
+        lambda color, lookup, position, **own: sv.CropAnnotator(
+            border_color=color, border_color_lookup=lookup, position=getattr(sv.Position, position), **own
+        ),
+    ),
+    Drawing(
+        "background_color_visualization", "Cover everything but the detections.",
+        {"color": (_Text, "BLACK"), "opacity": (_Share, 0.5)},
+        lambda color, opacity: sv.BackgroundOverlayAnnotator(color=colour(color), opacity=opacity), coloured=False,
+    ),
+    Drawing(
+        "blur_visualization", "Blur every detection: faces, plates, names.",
+        {"kernel_size": (_Pixels, 15), "padding": (_Length, 0)},
+        lambda kernel_size, padding: sv.BlurAnnotator(kernel_size), coloured=False, prepared=_padded,
+    ),
+    Drawing(
+        "pixelate_visualization", "Pixelate every detection: faces, plates, names.",
+        {"pixel_size": (_Pixels, 20)},
+        lambda pixel_size: sv.PixelateAnnotator(pixel_size), coloured=False, prepared=_inside,
+    ),
+    Drawing(
+        "heatmap_visualization", "Show where the detections of an image are dense.",
+        {
+            "position": (_Position, "BOTTOM_CENTER"), "opacity": (_Share, 0.2), "radius": (_Pixels, 40),
+            "kernel_size": (_Pixels, 25), "top_hue": (_Length, 0), "low_hue": (_Length, 125),
+        },
+        _Heat, coloured=False,
+    ),
+)  # fmt: skip
+
+BLOCKS: tuple[type[DrawBlock], ...] = tuple(block_of(drawing) for drawing in DRAWINGS)
+"""Every drawing as a block."""
