@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from florence_blocks.vision import combine, crop, drawings, filter, flow, formatting, transform
+from florence_blocks.vision import combine, crop, drawings, filter, flow, formatting, reading, transform
 from workflow_engine.block import Block
 from workflow_engine.hookspecs import hookimpl
 
@@ -28,6 +28,7 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         formatting.Expression,
         formatting.FirstNonEmptyOrDefault,
         formatting.DimensionCollapse,
+        reading.StitchOcrDetections,
         transform.ConvertGrayscale,
         transform.ImageBlur,
         *drawings.BLOCKS,
