@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
-from florence_blocks.vision.fields import Positive, Share
+from florence_blocks.vision.fields import Positions, Positive, Share
 from workflow_engine.block import Value
 from workflow_engine.lazy import LazyModule
 
@@ -20,8 +20,6 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
-Positions = Literal["CENTER", "CENTER_LEFT", "CENTER_RIGHT", "TOP_CENTER", "TOP_LEFT", "TOP_RIGHT", "BOTTOM_LEFT",
-                    "BOTTOM_CENTER", "BOTTOM_RIGHT", "CENTER_OF_MASS"]  # fmt: skip
 Labels = Literal["Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Text"]
 
 

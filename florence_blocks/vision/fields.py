@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -18,6 +18,8 @@ def either(*names: str, **more: Any) -> Any:
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
+Positions = Literal["CENTER", "CENTER_LEFT", "CENTER_RIGHT", "TOP_CENTER", "TOP_LEFT", "TOP_RIGHT", "BOTTOM_LEFT",
+                    "BOTTOM_CENTER", "BOTTOM_RIGHT", "CENTER_OF_MASS"]  # fmt: skip
 
 IMAGE_OUTPUT = {"image": Output(IMAGE)}
 DETECTIONS_OUTPUT = {"predictions": Output(*DETECTIONS)}

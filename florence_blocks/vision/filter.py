@@ -8,13 +8,20 @@ from pydantic import Field
 
 from florence_blocks.vision.detection import Detection, read_property, rows, select
 from florence_blocks.vision.expression import Where
-from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share
+from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positions, Share
 from florence_blocks.vision.operations import Chain
 from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, Value
 from workflow_engine.detections import is_detections
+from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
+    import cv2
+    import numpy as np
     import supervision as sv
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
 
 
 class DetectionsFilter(Block):
@@ -34,6 +41,8 @@ class DetectionsFilter(Block):
         min_confidence: Value[Share | None] = Field(None, description="the least confidence to keep")
         min_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the least area in pixels to keep")
         max_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the largest area in pixels to keep")
+        zone: Value[list[tuple[float, float]] | None] = Field(None, description="corners (x, y) of the polygon to keep")
+        zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
         operations: Chain | None = Field(None, description="operations of the query language, such as DetectionsFilter")
         operations_parameters: dict[str, AnyReference] = Field(
             default_factory=dict, description="values for the operations, by name"
@@ -49,10 +58,13 @@ class DetectionsFilter(Block):
         min_confidence: float | None,
         min_area: float | None,
         max_area: float | None,
+        zone: list[tuple[float, float]] | None,
+        zone_anchor: Positions,
         operations: Chain | None,
         operations_parameters: dict[str, Any],
     ) -> sv.Detections:
         """The detections of one image that are kept; the given ones stay as they are."""
+        within = None if zone is None else _within(predictions, zone, zone_anchor)
 
         def keeps(one: Detection) -> bool:
             return (
@@ -60,6 +72,7 @@ class DetectionsFilter(Block):
                 and (min_confidence is None or read_property(one, "confidence") >= min_confidence)
                 and (min_area is None or read_property(one, "area") >= min_area)
                 and (max_area is None or read_property(one, "area") <= max_area)
+                and (within is None or within[one.index])
                 and (where is None or where(one))
             )
 
@@ -70,3 +83,12 @@ class DetectionsFilter(Block):
         if not is_detections(filtered):
             raise ValueError(f"the operations of a filter end in detections, not in a {type(filtered).__name__}")
         return filtered  # type: ignore[no-any-return]
+
+
+def _within(found: sv.Detections, zone: list[tuple[float, float]], anchor: Positions) -> list[bool]:
+    """Whether the anchor of every detection lies within a polygon or on its edge."""
+    if len(zone) < 3:
+        raise ValueError(f"a zone has at least three corners, not {len(zone)}")
+    polygon = np.array(zone, dtype=np.float32)
+    points = found.get_anchors_coordinates(getattr(sv.Position, anchor)).tolist()
+    return [cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for x, y in points]

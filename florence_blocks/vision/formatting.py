@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
@@ -23,6 +26,22 @@ def _operated(data: dict[str, Any], operations: dict[str, Chain]) -> dict[str, A
     return {name: operations[name](value) if name in operations else value for name, value in data.items()}
 
 
+def filled(template: str, data: dict[str, Any], operations: dict[str, Chain]) -> str:
+    """A template with values, after their operations, in place of its {placeholders}.
+
+    Raises:
+        ValueError: a placeholder has no value.
+    """
+    values = _operated(data, operations) if operations else data
+
+    def fill(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise ValueError(f"the template asks for `{match[1]}`; given: {listing(values)}")
+        return str(values[match[1]])
+
+    return _PLACEHOLDER.sub(fill, template)
+
+
 class StringTemplate(Block):
     """Fill values into a text: `"{count} stars on {name}"`."""
 
@@ -39,14 +58,7 @@ class StringTemplate(Block):
 
     def run(self, template: str, data: dict[str, Any], data_operations: dict[str, Chain]) -> str:
         """The text of one element; a placeholder without a value fails it."""
-        values = _operated(data, data_operations) if data_operations else data
-
-        def fill(match: re.Match[str]) -> str:
-            if match[1] not in values:
-                raise ValueError(f"the template asks for `{match[1]}`; given: {listing(values)}")
-            return str(values[match[1]])
-
-        return _PLACEHOLDER.sub(fill, template)
+        return filled(template, data, data_operations)
 
 
 class PropertyDefinition(Block):
@@ -164,3 +176,44 @@ class DimensionCollapse(Block):
     def run(self, data: list[Any]) -> list[Any]:
         """The list for one outer element."""
         return data
+
+
+class CsvFormatter(Block):
+    """Values as a table in CSV: a row per element, or per item where columns are lists; a header first.
+
+    Texts that spreadsheets would run as formulas are quoted. `{"type": "vision/csv_formatter@v1", "name": "table",
+    "columns_data": {"word": "$steps.read.texts", "image": "$inputs.name"}}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/csv_formatter@v1", "roboflow_core/csv_formatter@v1"]
+        columns_data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(description="values by column")
+        columns_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by column")
+        timestamp: bool = Field(False, description="a last column with the time, in UTC")
+
+    outputs = {"csv_content": Output(STRING)}
+
+    def run(self, columns_data: dict[str, Any], columns_operations: dict[str, Chain], timestamp: bool) -> str:
+        """The table of one element."""
+        columns = _operated(columns_data, columns_operations)
+        lists = {name: list(value) for name, value in columns.items() if isinstance(value, (list, tuple))}
+        lengths = {len(value) for value in lists.values()}
+        if len(lengths) > 1:
+            told = ", ".join(f"{name} {len(value)}" for name, value in lists.items())
+            raise ValueError(f"columns of different lengths: {told}")
+        names = [*columns, *(["timestamp"] if timestamp else [])]
+        now = datetime.now(timezone.utc).isoformat()
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(names)
+        for row in range(lengths.pop() if lengths else 1):
+            values = [lists[name][row] if name in lists else value for name, value in columns.items()]
+            writer.writerow([_harmless(value) for value in values] + [now] * timestamp)
+        return out.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """A text that no spreadsheet runs as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

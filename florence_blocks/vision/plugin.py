@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from florence_blocks.vision import combine, crop, drawings, filter, flow, formatting, reading, transform
+from florence_blocks.vision import adjust, combine, crop, drawings, filter, flow, formatting, panels, reading, transform
 from workflow_engine.block import Block
 from workflow_engine.hookspecs import hookimpl
 
@@ -17,6 +17,10 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         crop.AbsoluteStaticCrop,
         crop.RelativeStaticCrop,
         crop.ImageSlicer,
+        adjust.DetectionsTransformation,
+        adjust.DetectionOffset,
+        adjust.PerClassConfidenceFilter,
+        adjust.DetectionsClassesReplacement,
         combine.DetectionsCombine,
         combine.DetectionsMerge,
         combine.DetectionsStitch,
@@ -28,8 +32,14 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         formatting.Expression,
         formatting.FirstNonEmptyOrDefault,
         formatting.DimensionCollapse,
+        formatting.CsvFormatter,
         reading.StitchOcrDetections,
         transform.ConvertGrayscale,
         transform.ImageBlur,
+        transform.ImagePreprocessing,
+        transform.Threshold,
+        panels.TextDisplay,
+        panels.GridVisualization,
+        panels.ModelComparison,
         *drawings.BLOCKS,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from florence_blocks.vision.fields import IMAGE_OUTPUT, either
+from florence_blocks.vision.fields import IMAGE_OUTPUT, Positive, either
 from workflow_engine.block import Block, BlockManifest, ImageReference, Value
 from workflow_engine.data import Image
 from workflow_engine.lazy import LazyModule
@@ -59,3 +59,80 @@ class ImageBlur(Block):
         if blur_type == "median":
             return image.derive(cv2.medianBlur(pixels, kernel_size))
         return image.derive(cv2.bilateralFilter(pixels, kernel_size, 75, 75))
+
+
+class ImagePreprocessing(Block):
+    """A resized, rotated or mirrored image.
+
+    Detections on a resized image still lead back to the root; those on a rotated or mirrored one do not, so that it is a root
+    of its own. `{"type": "vision/image_preprocessing@v1", "name": "small", "image": "$inputs.image", "task_type": "resize",
+    "width": 320, "height": null}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/image_preprocessing@v1", "roboflow_core/image_preprocessing@v1"]
+        image: ImageReference = either("image", "images")
+        task_type: Literal["resize", "rotate", "flip"]
+        width: Value[Positive | None] = Field(640, description="pixels; null keeps the proportions")
+        height: Value[Positive | None] = Field(640, description="pixels; null keeps the proportions")
+        rotation_degrees: Value[Annotated[int, Field(ge=-360, le=360)]] = Field(90, description="counter-clockwise")
+        flip_type: Value[Literal["vertical", "horizontal", "both"]] = "vertical"
+
+    outputs = IMAGE_OUTPUT
+
+    def run(
+        self, image: Image, task_type: str, width: int | None, height: int | None, rotation_degrees: int, flip_type: str
+    ) -> Image:
+        """The new image."""
+        pixels: Any = image.array
+        if task_type == "resize":
+            share = height / image.height if height else width / image.width if width else 1.0
+            size = (width or max(1, int(image.width * share)), height or max(1, int(image.height * share)))
+            return image.derive(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+        if task_type == "flip":
+            return Image(cv2.flip(pixels, {"vertical": 0, "horizontal": 1, "both": -1}[flip_type]), name=image.name)
+        return Image(_rotated(pixels, rotation_degrees), name=image.name)
+
+
+def _rotated(pixels: Any, degrees: int) -> Any:
+    """Pixels turned around their middle, with black corners where nothing was."""
+    height, width = pixels.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width // 2, height // 2), degrees, 1.0)
+    cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
+    wide, high = int(height * sine + width * cosine), int(height * cosine + width * sine)
+    matrix[:, 2] += (wide / 2 - width // 2, high / 2 - height // 2)
+    return cv2.warpAffine(pixels, matrix, (wide, high))
+
+
+class Threshold(Block):
+    """A black and white image, or one whose dark or bright parts are cut off; colours become grey where the method needs it.
+
+    `{"type": "vision/threshold@v1", "name": "ink", "image": "$inputs.image", "threshold_type": "otsu"}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/threshold@v1", "roboflow_core/threshold@v1"]
+        image: ImageReference = either("image", "images")
+        threshold_type: Value[Literal["binary", "binary_inv", "trunc", "tozero", "tozero_inv", "adaptive_mean",
+                                      "adaptive_gaussian", "otsu"]] = "binary"  # fmt: skip
+        thresh_value: Value[Annotated[int, Field(ge=0, le=255)]] = Field(127, description="of the methods that take one")
+        max_value: Value[Annotated[int, Field(ge=0, le=255)]] = Field(255, description="what becomes of bright pixels")
+
+    outputs = IMAGE_OUTPUT
+
+    def run(self, image: Image, threshold_type: str, thresh_value: int, max_value: int) -> Image:
+        """The new image."""
+        pixels: Any = image.array
+        if threshold_type in ("adaptive_mean", "adaptive_gaussian", "otsu") and pixels.ndim == 3:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+        if threshold_type == "otsu":
+            return image.derive(cv2.threshold(pixels, 0, max_value, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1])
+        if threshold_type.startswith("adaptive"):
+            method = getattr(cv2, f"ADAPTIVE_THRESH_{threshold_type.split('_')[1].upper()}_C")
+            return image.derive(cv2.adaptiveThreshold(pixels, max_value, method, cv2.THRESH_BINARY, 11, 2))
+        method = getattr(cv2, f"THRESH_{threshold_type.upper()}")
+        return image.derive(cv2.threshold(pixels, thresh_value, max_value, method)[1])

@@ -1,0 +1,205 @@
+"""Detections into detections: sorted, cut short, moved, grown, renamed by what a classifier says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from florence_blocks.vision.detection import read_property, rows, select
+from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share, either
+from florence_blocks.vision.operations import Chain
+from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, DetectionsReference, Reference, Value
+from workflow_engine.data import Origin
+from workflow_engine.detections import ORIGIN, is_detections, object_array
+from workflow_engine.kinds import CLASSIFICATION, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import supervision as sv
+    from numpy.typing import NDArray
+else:
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+Sort = Literal["confidence", "area", "x_min", "x_max", "y_min", "y_max", "center_x", "center_y"]
+
+
+def grown(found: sv.Detections, by: NDArray[Any]) -> sv.Detections:
+    """Detections whose boxes are larger by `[n, 4]` pixels (left, up, right, down), within their root if that is known."""
+    copy = select(found, list(range(len(found))))
+    copy.xyxy = found.xyxy + by * np.array([-1, -1, 1, 1])
+    origin = found.metadata.get(ORIGIN)
+    if isinstance(origin, Origin) and origin.root_width:
+        left, top = -origin.x / origin.scale_x, -origin.y / origin.scale_y
+        right, bottom = left + origin.root_width / origin.scale_x, top + origin.root_height / origin.scale_y
+        copy.xyxy = copy.xyxy.clip([left, top, left, top], [right, bottom, right, bottom])
+    return copy
+
+
+class DetectionsTransformation(Block):
+    """Sort detections, keep the first of them, grow their boxes, or apply operations of the query language; in this order.
+
+    `{"type": "vision/detections_transformation@v1", "name": "largest", "predictions": "$steps.detect.predictions",
+    "sort_by": "area", "descending": true, "top": 3, "grow": 4}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/detections_transformation@v1", "roboflow_core/detections_transformation@v1",
+                      "DetectionsTransformation"]  # fmt: skip
+        predictions: DetectionsReference
+        sort_by: Value[Sort | None] = Field(None, description="what to sort by, the smallest first")
+        descending: Value[bool] = Field(False, description="the largest first instead")
+        top: Value[Annotated[int, Field(ge=0)] | None] = Field(None, description="how many to keep, from the first")
+        grow: Value[float] = Field(0.0, description="pixels that every box grows on every side; negative ones shrink it")
+        scale: Value[Annotated[float, Field(gt=0)]] = Field(1.0, description="times every box's width and height")
+        operations: Chain | None = Field(None, description="operations of the query language, such as SortDetections")
+        operations_parameters: dict[str, AnyReference] = Field(
+            default_factory=dict, description="values for the operations, by name"
+        )
+
+    outputs = DETECTIONS_OUTPUT
+
+    def run(
+        self,
+        predictions: sv.Detections,
+        sort_by: Sort | None,
+        descending: bool,
+        top: int | None,
+        grow: float,
+        scale: float,
+        operations: Chain | None,
+        operations_parameters: dict[str, Any],
+    ) -> sv.Detections:
+        """The detections of one image; the given ones stay as they are."""
+        order = list(range(len(predictions)))
+        if sort_by is not None:
+            keys = [read_property(one, sort_by) for one in rows(predictions)]
+            order.sort(key=keys.__getitem__, reverse=descending)
+        found = select(predictions, order[:top])
+        if grow or scale != 1:
+            sides = np.tile(found.xyxy[:, 2:] - found.xyxy[:, :2], 2)
+            found = grown(found, np.maximum(grow + (scale - 1) * sides / 2, -sides / 2))
+        changed = operations(found, operations_parameters) if operations else found
+        if not is_detections(changed):
+            raise ValueError(f"the operations of a transformation end in detections, not in a {type(changed).__name__}")
+        return changed
+
+
+class DetectionOffset(Block):
+    """Make the box of every detection wider and higher, in pixels or as a share of itself.
+
+    `{"type": "vision/detection_offset@v1", "name": "roomy", "predictions": "$steps.detect.predictions",
+    "offset_width": 20, "offset_height": 20}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/detection_offset@v1", "roboflow_core/detection_offset@v1", "DetectionOffset"]
+        predictions: DetectionsReference
+        offset_width: Value[Annotated[int, Field(gt=0)]] = either("offset_width", "offset_x", description="of both sides")
+        offset_height: Value[Annotated[int, Field(gt=0)]] = either(
+            "offset_height", "offset_y", description="both sides together"
+        )
+        units: Literal["Pixels", "Percent (%)"] = "Pixels"
+
+    outputs = DETECTIONS_OUTPUT
+
+    def run(self, predictions: sv.Detections, offset_width: int, offset_height: int, units: str) -> sv.Detections:
+        """The detections of one image, within it."""
+        if units == "Pixels":
+            by = np.tile([offset_width // 2, offset_height // 2], (len(predictions), 2))
+        else:
+            sides = predictions.xyxy[:, 2:] - predictions.xyxy[:, :2]
+            by = np.tile((sides * [offset_width, offset_height] / 200).astype(int), 2)
+        return grown(predictions, by)
+
+
+class PerClassConfidenceFilter(Block):
+    """Keep the detections that are as sure as their class asks for.
+
+    `{"type": "vision/per_class_confidence_filter@v1", "name": "sure", "predictions": "$steps.detect.predictions",
+    "class_thresholds": {"star": 0.8}, "default_threshold": 0.5}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/per_class_confidence_filter@v1", "roboflow_core/per_class_confidence_filter@v1"]
+        predictions: DetectionsReference
+        class_thresholds: Value[dict[str, float]] = Field(description="the least confidence by class")
+        default_threshold: Value[Share] = Field(0.3, description="the least confidence of all other classes")
+
+    outputs = DETECTIONS_OUTPUT
+
+    def run(self, predictions: sv.Detections, class_thresholds: dict[str, float], default_threshold: float) -> sv.Detections:
+        """The detections of one image; those without confidences all stay."""
+        if predictions.confidence is None:
+            return predictions
+        names = predictions.data.get("class_name", [None] * len(predictions))
+        pairs = enumerate(zip(names, predictions.confidence, strict=True))
+        return select(predictions, [place for place, (name, sure) in pairs
+                                    if sure >= class_thresholds.get(str(name), default_threshold)])  # fmt: skip
+
+
+class DetectionsClassesReplacement(Block):
+    """Give every detection the name that a classifier, or a reader of its crop, found for it.
+
+    One answer per detection, in order: a classification, a text, or a list whose first text counts. A detection whose answer
+    is missing or empty gets the fallback; without one it is left out.
+
+    `{"type": "vision/detections_classes_replacement@v1", "name": "named", "object_detection_predictions":
+    "$steps.detect.predictions", "classification_predictions": "$steps.describe.caption"}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/detections_classes_replacement@v1", "roboflow_core/detections_classes_replacement@v1",
+                      "DetectionsClassesReplacement"]  # fmt: skip
+        object_detection_predictions: DetectionsReference
+        classification_predictions: Annotated[
+            Reference, Accepts(CLASSIFICATION, STRING, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES)
+        ] = Field(description="what was found on the crops of the detections, one dimension deeper")
+        fallback_class_name: Value[str | None] = None
+        fallback_class_id: Value[int | None] = None
+
+    outputs = DETECTIONS_OUTPUT
+    dimension = -1
+
+    def run(
+        self,
+        object_detection_predictions: sv.Detections,
+        classification_predictions: list[Any],
+        fallback_class_name: str | None,
+        fallback_class_id: int | None,
+    ) -> sv.Detections:
+        """The renamed detections of one image."""
+        found, answers = object_detection_predictions, classification_predictions
+        if len(found) != len(answers):
+            raise ValueError(f"{len(found)} detections and {len(answers)} answers; one answer per detection would fit")
+        named = [(place, *_leading(answer)) for place, answer in enumerate(answers)]
+        kept = [(place, name or fallback_class_name, sure) for place, name, sure in named if name or fallback_class_name]
+        renamed = select(found, [place for place, _, _ in kept])
+        names = [str(name) for _, name, _ in kept]
+        order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        if fallback_class_id is not None and fallback_class_name in order:
+            order[fallback_class_name] = fallback_class_id
+        renamed.data["class_name"] = object_array(names)
+        renamed.class_id = np.array([order[name] for name in names], dtype=int)
+        sure = [value for _, _, value in kept if value is not None]
+        renamed.confidence = np.array(sure, dtype=float) if len(sure) == len(kept) else None
+        return renamed
+
+
+def _leading(answer: Any) -> tuple[str | None, float | None]:
+    """The name of an answer and how sure it is; a text is not known to be sure."""
+    if isinstance(answer, dict):
+        return answer.get("top") or None, answer.get("confidence")
+    if isinstance(answer, (list, tuple)):
+        answer = answer[0] if answer else None
+    return (answer or None), None

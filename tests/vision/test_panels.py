@@ -1,0 +1,99 @@
+"""Text on images, images beside images, and tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import supervision as sv
+
+from tests.vision.test_blocks import PIXELS, crop, found, run, step
+
+LARGE = np.full((200, 400, 3), 128, np.uint8)
+
+
+def panel(**fields: Any) -> Any:
+    return run([step("text_display", image="$inputs.image", **fields)], "$steps.s.image", image=LARGE).array
+
+
+def touched(pixels: Any) -> tuple[int, int, int, int]:
+    """The box of what changed."""
+    rows, columns = np.nonzero((pixels != LARGE).any(axis=2))
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+def test_values_are_filled_into_the_text_of_a_panel() -> None:
+    values = {"text_parameters": {"n": 3}, "text_parameters_operations": {"n": [{"type": "Multiply", "other": 2}]}}
+    assert np.array_equal(panel(text="found {n}", **values), panel(text="found 6"))
+
+
+@pytest.mark.parametrize(
+    ("anchor", "left", "top"), [("top_left", True, True), ("bottom_right", False, False), ("top_right", False, True)]
+)
+def test_a_panel_stands_where_it_is_asked_to(anchor: str, left: bool, top: bool) -> None:
+    x1, y1, x2, y2 = touched(panel(text="a", anchor=anchor, offset_x=7, offset_y=9))
+    assert (x1 == 7) if left else (x2 == 393)
+    assert (y1 == 9) if top else (y2 == 191)
+
+
+def test_a_panel_in_the_middle_is_in_the_middle() -> None:
+    x1, y1, x2, y2 = touched(panel(text="a", anchor="center"))
+    assert abs(x1 + x2 - 400) <= 1 and abs(y1 + y2 - 200) <= 1
+
+
+def test_long_lines_are_wrapped_and_short_ones_are_not() -> None:
+    one, many = touched(panel(text="word")), touched(panel(text="word " * 12))
+    assert many[3] - many[1] > 2 * (one[3] - one[1]) - 30 and many[2] <= 400
+
+
+def test_a_panel_outside_of_the_image_changes_nothing() -> None:
+    assert np.array_equal(panel(text="a", position_mode="absolute", position_x=1000, position_y=1000), LARGE)
+
+
+def test_a_grid_shows_all_crops_in_their_proportions() -> None:
+    steps = [crop(), {"type": "vision/dimension_collapse@v1", "name": "all", "data": "$steps.crop.crops"},
+             step("grid_visualization", images="$steps.all.output", width=80, height=40)]  # fmt: skip
+    grid = run(steps, "$steps.s.image").array
+    assert grid.shape == (40, 80, 3)
+    columns = np.nonzero(grid.any(axis=(0, 2)))[0]
+    assert columns.min() == (40 - 26) // 2  # a crop of 20x30 in a cell of 40x40
+    empty = run(steps, "$steps.s.image", d=sv.Detections.empty()).array
+    assert not empty.any()
+
+
+def test_a_grid_takes_the_images_of_several_steps() -> None:
+    steps = [step("grid_visualization", images=["$inputs.image", "$inputs.image"], width=200, height=60)]
+    grid = run(steps, "$steps.s.image").array
+    assert np.array_equal(grid[:, :100], PIXELS) and np.array_equal(grid[:, 100:], PIXELS)
+
+
+def test_a_comparison_colours_what_only_one_found() -> None:
+    fields = {"image": "$inputs.image", "predictions_a": "$inputs.d", "predictions_b": "$steps.f.predictions", "opacity": 1.0}
+    steps = [{"type": "vision/detections_filter@v1", "name": "f", "predictions": "$inputs.d", "classes": ["star"]},
+             step("model_comparison_visualization", **fields)]  # fmt: skip
+    drawn = run(steps, "$steps.s.image").array
+    assert np.array_equal(drawn[10:40, 10:30], PIXELS[10:40, 10:30])
+    assert (drawn[20:55, 50:90] == drawn[30, 60]).all() and not drawn[0, 0].any()
+
+
+def table(**fields: Any) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(run([step("csv_formatter", **fields)], "$steps.s.csv_content", d=found()))))
+
+
+def test_a_table_has_a_header_and_a_row_per_item() -> None:
+    names = [{"type": "DetectionsPropertyExtract", "property_name": "class_name"}]
+    rows = table(columns_data={"name": "$inputs.d", "page": 7}, columns_operations={"name": names})
+    assert rows == [["name", "page"], ["star", "7"], ["circle", "7"]]
+
+
+def test_texts_in_a_table_are_no_formulas_and_keep_their_commas() -> None:
+    assert table(columns_data={"a": ["=1+1", 'x, "y"'], "b": 1}) == [["a", "b"], ["'=1+1", "1"], ['x, "y"', "1"]]
+    assert table(columns_data={"a": 1}, timestamp=True)[0] == ["a", "timestamp"]
+
+
+def test_columns_of_different_lengths_are_told() -> None:
+    with pytest.raises(Exception, match="a 2, b 1"):
+        table(columns_data={"a": [1, 2], "b": [1]})
