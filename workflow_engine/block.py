@@ -244,6 +244,8 @@ class Block(ABC):
         batched: whether `run` is called once for all elements, with lists of one entry per element for every field.
         accepts_missing: whether skipped and failed inputs arrive as None instead of skipping the element.
         light: whether `run` takes microseconds, so that it is called on the scheduling thread.
+        stateful: whether it keeps something from one element to the next, such as a tracker: elements come one by one in
+            order, and every stream has an instance of its own.
     """
 
     Manifest: ClassVar[type[BlockManifest]]
@@ -252,6 +254,7 @@ class Block(ABC):
     batched: ClassVar[bool] = False
     accepts_missing: ClassVar[bool] = False
     light: ClassVar[bool] = False
+    stateful: ClassVar[bool] = False
 
     @classmethod
     def outputs_of(cls, manifest: Any) -> Mapping[str, Output]:

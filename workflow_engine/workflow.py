@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from workflow_engine import plugins
 from workflow_engine.compiler import compile_definition
-from workflow_engine.errors import Problem
+from workflow_engine.errors import Problem, WorkflowInputError, listing
 from workflow_engine.executor import Cancellation, Execution
 from workflow_engine.inputs import load_inputs
 from workflow_engine.language import read_definition
 from workflow_engine.plan import Plan
 from workflow_engine.plugins import Registry
 from workflow_engine.results import RunResult, collect
+from workflow_engine.stream import Stream
 
 
 class Workflow:
@@ -24,12 +25,19 @@ class Workflow:
     Attributes:
         plan: what will be executed.
         warnings: what was ignored in steps that were written for another runtime.
+        registry: the blocks and kinds it is made of.
     """
 
-    def __init__(self, plan: Plan, warnings: tuple[Problem, ...], known: Registry) -> None:
+    def __init__(self, plan: Plan, warnings: tuple[Problem, ...], known: Registry, definition: Mapping[str, Any]) -> None:
         self.plan = plan
         self.warnings = warnings
-        self._registry = known
+        self.registry = known
+        self._definition = definition
+
+    @property
+    def image_inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that take images."""
+        return tuple(item.name for item in self.plan.inputs if item.is_image)
 
     def run(
         self,
@@ -64,7 +72,48 @@ class Workflow:
         deadline = None if timeout is None else time.monotonic() + timeout
         state = load_inputs(self.plan, {**(inputs or {}), **named}, allow_urls=allow_urls)
         report = Execution(state, on_error == "raise", deadline, cancellation).run()
-        return RunResult(collect(state), report, self._registry.kinds)
+        return RunResult(collect(state), report, self.registry.kinds)
+
+    def stream(
+        self,
+        images: Iterable[Any],
+        *,
+        input: str | None = None,
+        batch: int = 8,
+        ahead: int = 2,
+        on_error: Literal["report", "raise"] = "report",
+        timeout: float | None = None,
+        allow_urls: bool = False,
+        **parameters: Any,
+    ) -> Stream:
+        """Run the workflow on any number of images, in order, with bounded memory.
+
+        At most `ahead * batch` images are read and not yet consumed. Blocks that keep something from image to image, such as
+        trackers, are made anew for every stream and see its images one after the other.
+
+        Args:
+            images: whatever `run` takes as an image, one after the other; read lazily.
+            input: the input they are for, where the workflow has several for images.
+            batch: images per run.
+            ahead: runs at a time.
+            on_error: `report` failed elements and go on, or `raise` at the first.
+            timeout: seconds after which a run of one batch gives up.
+            allow_urls: whether images may be fetched from http(s) addresses.
+            **parameters: the other inputs by name, the same for all images.
+
+        Raises:
+            WorkflowInputError: the workflow has no such image input, or several and none is named.
+        """
+        names = self.image_inputs
+        if (input is None and len(names) != 1) or (input is not None and input not in names):
+            wanted = "no image input" if input is None else f"no image input `{input}`"
+            raise WorkflowInputError([Problem("$inputs", f"{wanted}; the workflow has {listing(names)}", "`input` names one")])
+        if batch < 1 or ahead < 1:
+            raise ValueError(f"batch={batch}, ahead={ahead}; numbers of at least 1 would fit")
+        stateful = any(step.block.stateful for step in self.plan.steps)
+        workflow = compile(self._definition, registry=self.registry) if stateful else self
+        return Stream(workflow, images, input or names[0], parameters, batch=batch, ahead=1 if stateful else ahead,
+                      on_error=on_error, timeout=timeout, allow_urls=allow_urls)  # fmt: skip
 
 
 def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | None = None) -> Workflow:
@@ -79,5 +128,6 @@ def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | 
         PluginError: an installed plugin is broken.
     """
     known = registry if registry is not None else plugins.registry()
-    plan, warnings = compile_definition(read_definition(definition), known)
-    return Workflow(plan, warnings, known)
+    read = read_definition(definition)
+    plan, warnings = compile_definition(read, known)
+    return Workflow(plan, warnings, known, read)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,76 @@ def test_files_of_one_stem_do_not_overwrite_each_other(folder: Path) -> None:
     cv2.imwrite(str(folder / "more" / "i20.jpg"), np.zeros((10, 50, 3), np.uint8))
     workflow("run", "w.json", "images/i20.png", "more/*.jpg", "--out", "out", cwd=folder)
     assert sorted(path.name for path in (folder / "out").glob("*.png")) == ["i20.grey.png", "i20_2.grey.png"]
+
+
+def lines_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def test_results_are_not_overwritten_unless_asked(folder: Path) -> None:
+    def run(*how: str) -> subprocess.CompletedProcess[str]:
+        return workflow("run", "w.json", "images", "--set", "by=ten", "--out", "out", *how, cwd=folder)
+
+    assert run().returncode == 0
+    refused = run()
+    assert refused.returncode == 2 and "--resume goes on" in refused.stderr and len(lines_of(folder / "out")) == 2
+    assert run("--overwrite").returncode == 0 and len(lines_of(folder / "out")) == 2
+    assert run("--resume", "--retry").returncode == 2
+    assert workflow("run", "w.json", "images", "--resume", cwd=folder).returncode == 2
+
+
+def test_a_resumed_run_does_what_is_left_and_what_has_changed(folder: Path) -> None:
+    cv2.imwrite(str(folder / "images" / "i40.png"), np.zeros((10, 40, 3), np.uint8))
+    workflow("run", "w.json", "images/i20.png", "images/i30.png", "--out", "out", cwd=folder)
+    cv2.imwrite(str(folder / "images" / "i30.png"), np.zeros((10, 31, 3), np.uint8))
+    with (folder / "out" / "results.jsonl").open("a") as file:
+        file.write('{"input": "images/i40.png", "dig')  # what a killed run leaves
+    done = workflow("run", "w.json", "images", "--out", "out", "--resume", cwd=folder)
+    assert done.returncode == 0 and "2 results in out, 1 were there already" in done.stderr
+    assert [line["outputs"]["text"] for line in lines_of(folder / "out")] == ["20 by x", "30 by x", "31 by x", "40 by x"]
+
+
+def test_failed_images_are_retried_alone(folder: Path) -> None:
+    broken = folder / "images" / "i25.png"
+    broken.write_bytes(b"broken")
+    failed = workflow("run", "w.json", "images", "--out", "out", cwd=folder)
+    assert failed.returncode == 1 and "--retry does their images again" in failed.stderr
+    cv2.imwrite(str(broken), np.zeros((10, 25, 3), np.uint8))
+    done = workflow("run", "w.json", "images", "--out", "out", "--retry", cwd=folder)
+    assert done.returncode == 0 and "1 results in out, 2 were there already" in done.stderr
+    assert sorted(line["outputs"]["text"] for line in lines_of(folder / "out")) == ["20 by x", "25 by x", "30 by x"]
+    assert not any(line["errors"] for line in lines_of(folder / "out"))
+
+
+def test_a_run_killed_at_any_moment_goes_on_with_nothing_lost_or_done_twice(tmp_path: Path) -> None:
+    blur = {"type": "vision/image_blur@v1", "name": "b", "image": "$inputs.image", "blur_type": "bilateral", "kernel_size": 15}
+    slow = {
+        **WIDTHS,
+        "steps": [*WIDTHS["steps"], blur],  # type: ignore[misc]
+        "outputs": [*WIDTHS["outputs"], {"type": "JsonField", "name": "b", "selector": "$steps.b.image"}],
+    }  # type: ignore[misc]
+    (tmp_path / "w.json").write_text(json.dumps(slow))
+    images = tmp_path / "images"
+    images.mkdir()
+    for width in range(500, 548):
+        cv2.imwrite(str(images / f"i{width}.png"), np.random.default_rng(width).integers(0, 255, (400, width, 3), np.uint8))
+    command = [sys.executable, "-c", "from workflow_engine.cli import main; main()", "run", "w.json", "images", "--out", "out",
+               "--batch", "2", "--resume"]  # fmt: skip
+    rng, kills, results = random.Random(0), 0, tmp_path / "out" / "results.jsonl"
+    for _ in range(60):
+        before = results.stat().st_size if results.exists() else 0
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while kills < 6 and process.poll() is None and not (results.exists() and results.stat().st_size > before + 500):
+            time.sleep(0.005)
+        if kills < 6:
+            time.sleep(rng.uniform(0, 0.2))
+            process.kill()
+            kills += 1
+        if process.wait() == 0:
+            break
+    lines = lines_of(tmp_path / "out")
+    assert kills >= 2 and sorted(line["outputs"]["text"] for line in lines) == [f"{width} by x" for width in range(500, 548)]
+    assert all(cv2.imread(str(tmp_path / "out" / line["outputs"]["b"])) is not None for line in lines)
 
 
 def test_without_out_a_summary_is_printed_and_with_json_a_line_per_image(folder: Path) -> None:

@@ -51,6 +51,9 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="a parameter: name=value (JSON, else text)")] = None,
     input_: Annotated[str | None, typer.Option("--input", help="the input the images are for, when there are several")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for results.jsonl and every image output as PNG")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where an earlier run into the same folder stopped")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="go on, and do the images that failed again")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="start anew where the folder holds results")] = False,
     json_: Annotated[bool, typer.Option("--json", help="print one JSON line per image instead of a summary")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images per run of the workflow; bounds the memory")] = 8,
     timeout: Annotated[float | None, typer.Option(help="seconds for each batch")] = None,
@@ -60,11 +63,18 @@ def run(
     profile: Annotated[bool, typer.Option("--profile", help="print what took how long; write trace.json")] = False,
 ) -> None:
     """Run a workflow on an image, several, a folder or a glob pattern."""
+    from workflow_engine.cli.kept import Earlier
     from workflow_engine.cli.running import RunOptions, run_workflow
 
-    options = RunOptions(images=images or [], parameters=_parameters(set_ or []), input_name=input_, out=out, as_json=json_,
-                         batch=batch, timeout=timeout, allow_urls=allow_urls, strict=stop_on_error, report=report,
-                         profile=profile)  # fmt: skip
+    if resume + retry + overwrite > 1:
+        stop("--resume, --retry and --overwrite exclude each other")
+    if (resume or retry) and out is None:
+        stop("--resume and --retry need --out, the folder of the earlier run")
+    earlier: Earlier = "retry" if retry else "resume" if resume else "overwrite" if overwrite else "refuse"
+    options = RunOptions(
+        images=images or [], parameters=_parameters(set_ or []), input_name=input_, out=out, earlier=earlier, as_json=json_,
+        batch=batch, timeout=timeout, allow_urls=allow_urls, strict=stop_on_error, report=report, profile=profile,
+    )  # fmt: skip
     raise SystemExit(run_workflow(definition, options))
 
 

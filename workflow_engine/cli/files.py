@@ -50,11 +50,12 @@ class ImageFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._stems: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._used: dict[str, int] = {}
 
     def keep(self, value: Any, source: str, output: str) -> Any:
         """The value with every image in it written to a file, whose name stands in its place."""
-        return self._keep(value, f"{self._stem(source)}.{output}")
+        return self._keep(value, f"{self.name(source)}.{output}")
 
     def _keep(self, value: Any, name: str) -> Any:
         if isinstance(value, Image):
@@ -67,13 +68,15 @@ class ImageFolder:
             return {key: self._keep(item, f"{name}.{key}") for key, item in value.items()}
         return value
 
-    def _stem(self, source: str) -> str:
+    def name(self, source: str) -> str:
         """A name for a source: its stem, numbered where another source has the same one."""
-        if source not in self._stems:
+        if source not in self._names:
             stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in Path(source).stem)[:80] or "result"
-            taken, number, name = set(self._stems.values()), 1, stem
-            while name in taken:
+            number = self._used.get(stem, 0)
+            name = stem
+            while number and (name := f"{stem}_{number + 1}") in self._used:
                 number += 1
-                name = f"{stem}_{number}"
-            self._stems[source] = name
-        return self._stems[source]
+            self._used[stem] = number + 1
+            self._used.setdefault(name, 1)
+            self._names[source] = name
+        return self._names[source]

@@ -6,20 +6,21 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import typer
 
 from workflow_engine.cli.files import ImageFolder, find_images
+from workflow_engine.cli.kept import Earlier, Kept
 from workflow_engine.data import Image
 from workflow_engine.detections import is_detections
 from workflow_engine.errors import WorkflowError, WorkflowRunError, did_you_mean, listing
 from workflow_engine.profile import Profile, profiled
-from workflow_engine.report import StepReport
-from workflow_engine.results import RunResult
+from workflow_engine.results import to_json
+from workflow_engine.stream import StreamTotals
 from workflow_engine.workflow import Workflow, compile
 
 PROGRESS_AFTER_SECONDS = 2.0
@@ -33,6 +34,7 @@ class RunOptions:
     parameters: dict[str, Any]
     input_name: str | None
     out: Path | None
+    earlier: Earlier
     as_json: bool
     batch: int
     timeout: float | None
@@ -46,47 +48,64 @@ class ArgumentError(WorkflowError):
     """The arguments do not fit the workflow."""
 
 
-@dataclass
-class _Totals:
-    """What all batches did together."""
-
-    images: int = 0
-    errors: int = 0
-    seconds: float = 0.0
-    steps: dict[str, StepReport] = field(default_factory=dict)
-
-    def add(self, result: RunResult) -> None:
-        self.images += len(result.outputs)
-        self.errors += len(result.report.errors)
-        self.seconds += result.report.seconds
-        for name, step in result.report.steps.items():
-            total = self.steps.setdefault(name, StepReport(name, step.type))
-            for count in ("elements", "done", "skipped", "failed", "seconds"):
-                setattr(total, count, getattr(total, count) + getattr(step, count))
-
-
 def run_workflow(definition: Path, options: RunOptions) -> int:
     """Run and print; the exit code."""
     workflow = compile(definition)
     for warning in workflow.warnings:
         typer.echo(f"warning: {warning}", err=True)
     name = _image_input(workflow, options)
-    sources = find_images(options.images) if name else [None]
+    sources = find_images(options.images) if name else []
     if name and not sources:
         raise ArgumentError(f"`{name}` needs images: files, folders or glob patterns")
-    totals = _Totals()
-    with profiled() if options.profile else contextlib.nullcontext() as profile, _sink(options.out) as (lines, folder):
-        for part, result in _results(workflow, name, sources, options):
-            totals.add(result)
-            for row, (source, outputs) in enumerate(zip(part, result.outputs, strict=True)):
-                errors = [str(error) for error in result.report.errors if _concerns(error.element, row)]
-                _emit(source, outputs, errors, result, lines, folder, options)
-            if lines:
-                lines.flush()
-    _finish(totals, options)
+    kept = Kept(options.out, options.earlier) if options.out else None
+    with profiled() if options.profile else contextlib.nullcontext() as profile:
+        totals = _stream(workflow, name, sources, kept, options) if name else _once(workflow, kept, options)
+    if kept:
+        kept.close()
+    _finish(totals, kept, options)
     if profile is not None:
         _print_profile(profile, (options.out or Path()) / "trace.json")
     return 1 if totals.errors else 0
+
+
+def _stream(workflow: Workflow, name: str, sources: list[Any], kept: Kept | None, options: RunOptions) -> StreamTotals:
+    """Every image that has no results yet."""
+    folder = ImageFolder(kept.folder) if kept else None
+    with workflow.stream(
+        _left(sources, kept, folder), input=name, batch=options.batch, timeout=options.timeout, allow_urls=options.allow_urls,
+        on_error="raise" if options.strict else "report", **options.parameters,
+    ) as stream, _progress(len(sources)) as moved:  # fmt: skip
+        try:
+            for item in stream:
+                _emit(item.source, item.outputs, [str(error) for error in item.errors], workflow, kept, folder, options)
+                moved(item.index + 1 + (kept.done if kept else 0))
+        except WorkflowRunError as error:
+            raise ArgumentError(str(error)) from error
+        return stream.totals
+
+
+def _left(sources: list[Any], kept: Kept | None, folder: ImageFolder | None) -> Iterator[Any]:
+    """The images without results; every one gets its name for pictures, so that a resumed run gives the same names."""
+    for source in sources:
+        if folder:
+            folder.name(str(source))
+        if not (kept and kept.has(str(source), source)):
+            yield source
+
+
+def _once(workflow: Workflow, kept: Kept | None, options: RunOptions) -> StreamTotals:
+    """A workflow without images."""
+    totals = StreamTotals()
+    try:
+        result = workflow.run(options.parameters, timeout=options.timeout, on_error="raise" if options.strict else "report")
+    except WorkflowRunError as error:
+        raise ArgumentError(str(error)) from error
+    totals.add(result)
+    folder = ImageFolder(kept.folder) if kept else None
+    errors = [str(error) for error in result.report.errors]
+    for outputs in result.outputs:
+        _emit(None, outputs, errors, workflow, kept, folder, options)
+    return totals
 
 
 def _image_input(workflow: Workflow, options: RunOptions) -> str | None:
@@ -104,64 +123,41 @@ def _image_input(workflow: Workflow, options: RunOptions) -> str | None:
     return names[0] if names else None
 
 
-def _results(
-    workflow: Workflow, name: str | None, sources: list[Any], options: RunOptions
-) -> Iterator[tuple[list[Any], RunResult]]:
-    """The results of every batch, under a progress bar once it has taken a while."""
-    started, bar = time.monotonic(), None
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Says how far a run is; a bar appears once it has taken a while."""
+    started = time.monotonic()
     with contextlib.ExitStack() as stack:
-        for first in range(0, len(sources), options.batch):
-            part = sources[first : first + options.batch]
-            inputs = {**options.parameters, **({name: part} if name else {})}
-            try:
-                result = workflow.run(inputs, timeout=options.timeout, allow_urls=options.allow_urls,
-                                      on_error="raise" if options.strict else "report")  # fmt: skip
-            except WorkflowRunError as error:
-                raise ArgumentError(str(error)) from error
-            yield part, result
+        bar: Any = None
+
+        def moved(done: int) -> None:
+            nonlocal bar
             if bar is None and time.monotonic() - started > PROGRESS_AFTER_SECONDS and sys.stderr.isatty():
                 from rich.console import Console
                 from rich.progress import Progress
 
                 bar = stack.enter_context(Progress(console=Console(stderr=True)))
-                task = bar.add_task("images", total=len(sources))
+                bar.add_task("images", total=total)
             if bar is not None:
-                bar.update(task, completed=first + len(part))
+                bar.update(bar.task_ids[0], completed=done)
 
-
-def _concerns(element: tuple[int, ...], row: int) -> bool:
-    return not element or element[0] == row
-
-
-@contextlib.contextmanager
-def _sink(out: Path | None) -> Iterator[tuple[IO[str] | None, ImageFolder | None]]:
-    """The results file and the folder of pictures, where results are kept."""
-    if out is None:
-        yield None, None
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file = (out / "results.jsonl").open("w", encoding="utf-8")
-    except OSError as error:
-        raise ArgumentError(f"--out {out} cannot be written: {error.strerror}") from None
-    with file:
-        yield file, ImageFolder(out)
+        yield moved
 
 
 def _emit(
-    source: Any, outputs: dict[str, Any], errors: list[str], result: RunResult, lines: IO[str] | None,
-    folder: ImageFolder | None, options: RunOptions,
+    source: Any, outputs: dict[str, Any], errors: list[str], workflow: Workflow, kept: Kept | None, folder: ImageFolder | None,
+    options: RunOptions,
 ) -> None:  # fmt: skip
     """One image's results: a line of JSON, or a few lines for people."""
     label = str(source) if source is not None else ""
     if folder is not None:
         outputs = {name: folder.keep(value, label, name) for name, value in outputs.items()}
-    if lines is not None or options.as_json:
-        line = json.dumps({"input": label, "outputs": result.plain(outputs), "errors": errors}, ensure_ascii=False)
-        if lines is not None:
-            lines.write(line + "\n")
+    if kept or options.as_json:
+        line = {"outputs": to_json(outputs, workflow.registry.kinds), "errors": errors}
+        if kept:
+            kept.add(label, source, line)
         if options.as_json:
-            typer.echo(line)
+            typer.echo(json.dumps({"input": label, **line}, ensure_ascii=False))
     if not options.as_json:
         typer.echo(label or "result")
         for name, value in outputs.items():
@@ -201,14 +197,16 @@ def _print_profile(profile: Profile, trace: Path) -> None:
     typer.echo(f"trace in {trace}", err=True)
 
 
-def _finish(totals: _Totals, options: RunOptions) -> None:
+def _finish(totals: StreamTotals, kept: Kept | None, options: RunOptions) -> None:
     if options.report:
         width = max(map(len, totals.steps), default=4)
         typer.echo(f"{'step':<{width}}  elements  done  skipped  failed  seconds", err=True)
         for name, step in totals.steps.items():
             counts = f"{step.elements:8d}  {step.done:4d}  {step.skipped:7d}  {step.failed:6d}  {step.seconds:7.3f}"
             typer.echo(f"{name:<{width}}  {counts}", err=True)
-    if options.out is not None and not options.as_json:
-        typer.echo(f"{totals.images} results in {options.out}", err=True)
+    if kept and not options.as_json:
+        earlier = f", {kept.done} were there already" if kept.done else ""
+        typer.echo(f"{totals.images} results in {kept.folder}{earlier}", err=True)
     if totals.errors:
-        typer.echo(f"{totals.errors} elements failed", err=True)
+        again = "; --retry does their images again" if kept else ""
+        typer.echo(f"{totals.errors} elements failed{again}", err=True)

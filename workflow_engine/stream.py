@@ -1,0 +1,136 @@
+"""Streams: any number of images through a workflow, in order, with bounded memory.
+
+Images are taken from an iterable in batches. While some batches run, the next ones are read, and whoever consumes the stream
+works on the results that are there already.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from workflow_engine.executor import Cancellation
+from workflow_engine.report import ElementError, StepReport
+from workflow_engine.results import RunResult
+
+if TYPE_CHECKING:
+    from workflow_engine.workflow import Workflow
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """One image of a stream and what came of it.
+
+    Attributes:
+        index: its place in the stream.
+        source: what the iterable gave.
+        outputs: its outputs by name.
+        errors: what failed for it; the first index of their elements is that of its batch.
+    """
+
+    index: int
+    source: Any
+    outputs: dict[str, Any]
+    errors: tuple[ElementError, ...]
+
+
+@dataclass
+class StreamTotals:
+    """What all runs of a stream did together; seconds are those of the runs, which overlap."""
+
+    images: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+    steps: dict[str, StepReport] = field(default_factory=dict)
+
+    def add(self, result: RunResult) -> None:
+        """Count one more run."""
+        self.images += len(result.outputs)
+        self.errors += len(result.report.errors)
+        self.seconds += result.report.seconds
+        for name, step in result.report.steps.items():
+            total = self.steps.setdefault(name, StepReport(name, step.type))
+            for count in ("elements", "done", "skipped", "failed", "seconds"):
+                setattr(total, count, getattr(total, count) + getattr(step, count))
+
+
+class Stream(Iterator[Streamed]):
+    """Results in the order of their images; closed at its end, by `close`, or at the end of a `with` block.
+
+    Attributes:
+        totals: what the runs did so far.
+    """
+
+    def __init__(
+        self, workflow: Workflow, images: Iterable[Any], name: str, parameters: Mapping[str, Any], *, batch: int, ahead: int,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        self.totals = StreamTotals()
+        self._workflow, self._name, self._parameters, self._options = workflow, name, parameters, options
+        self._images, self._batch, self._ahead = iter(images), batch, ahead
+        self._pool = ThreadPoolExecutor(ahead, thread_name_prefix="workflow-stream")
+        self._cancellation = Cancellation()
+        self._running: deque[tuple[list[Any], Future[RunResult]]] = deque()
+        self._ready: deque[Streamed] = deque()
+        self._broken: Exception | None = None
+        self._count = 0
+
+    def __next__(self) -> Streamed:
+        """The next result.
+
+        Raises:
+            Exception: what the iterable raised, after the results of everything it gave before, and what `Workflow.run`
+                raises.
+        """
+        while not self._ready:
+            self._start()
+            if not self._running:
+                self.close()
+                broken, self._broken = self._broken, None
+                raise broken or StopIteration
+            sources, future = self._running.popleft()
+            try:
+                result = future.result()
+            except BaseException:
+                self.close()
+                raise
+            self._keep(sources, result)
+        return self._ready.popleft()
+
+    def _start(self) -> None:
+        """Start runs as long as there is room."""
+        while len(self._running) < self._ahead and self._broken is None:
+            sources: list[Any] = []
+            try:
+                sources.extend(islice(self._images, self._batch))
+            except Exception as error:
+                self._broken = error
+            if not sources:
+                return
+            inputs = {**self._parameters, self._name: sources}
+            run = self._pool.submit(self._workflow.run, inputs, cancellation=self._cancellation, **self._options)
+            self._running.append((sources, run))
+
+    def _keep(self, sources: list[Any], result: RunResult) -> None:
+        self.totals.add(result)
+        for row, (source, outputs) in enumerate(zip(sources, result.outputs, strict=True)):
+            errors = tuple(error for error in result.report.errors if not error.element or error.element[0] == row)
+            self._ready.append(Streamed(self._count, source, outputs, errors))
+            self._count += 1
+
+    def close(self) -> None:
+        """Cancel what runs; the stream is at its end."""
+        self._images = iter(())
+        self._cancellation.cancel()
+        self._running.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
