@@ -1,4 +1,4 @@
-"""What the answers of the embedded model are worth: confidences, constraints, refined coordinates, other precisions.
+"""What the answers of the embedded model are worth: confidences, constraints, refined coordinates.
 
     python benchmarks/answers.py [--scenes 1000] [--json FILE] [--plot FILE]
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,9 +34,9 @@ from workflow_engine.data import Image
 FIRST_SEED = 30_000_000
 
 
-def load(dtype: torch.dtype = torch.float32) -> Florence2:
+def load() -> Florence2:
     """The embedded model without its calibration."""
-    checkpoint = checkpoints.load(str(CHECKPOINT), device=torch.device("cpu"), dtype=dtype)
+    checkpoint = checkpoints.load(str(CHECKPOINT), device=torch.device("cpu"), dtype=torch.float32)
     return Florence2(FlorenceModel(replace(checkpoint, calibration={})))
 
 
@@ -67,23 +66,6 @@ def constraints(model: Florence2, scenes: Sequence[Scene]) -> dict[str, Any]:
         kept = [replace(request, settings=replace(request.settings, constrained=True)) for request in asked]
         found[f"beams {beams}"] = agreement(model.answer(asked), model.answer(kept))
     return found
-
-
-def precisions(model: Florence2, scenes: Sequence[Scene]) -> dict[str, Any]:
-    """bfloat16 beside float32: equal answers, and the time of both in alternating rounds."""
-    other = load(torch.bfloat16)
-    asked = [request for scene in scenes for request in questions(scene, Settings(num_beams=1))]
-    found: dict[str, Any] = agreement(model.answer(asked), other.answer(asked))
-    ratios = []
-    for _ in range(3):
-        times = []
-        for way in (model, other):
-            way.model.scheduler.features.clear()
-            started = time.perf_counter()
-            way.answer(asked)
-            times.append(time.perf_counter() - started)
-        ratios.append(times[0] / times[1])
-    return {**found, "float32 time / bfloat16 time": statistics.median(ratios)}
 
 
 def refinement(model: Florence2, scenes: Sequence[Scene]) -> dict[str, float]:
@@ -127,7 +109,7 @@ def main() -> None:
     judged = judge(model, options.scenes)
     result = {
         "date": time.strftime("%Y-%m-%d"), "constrained": constraints(model, scenes), "refined": refinement(model, scenes),
-        "bfloat16": precisions(model, scenes), "confidences": {task: measure(items) for task, items in judged.items()},
+        "confidences": {task: measure(items) for task, items in judged.items()},
     }  # fmt: skip
     print(json.dumps(result, indent=1))
     if options.json:

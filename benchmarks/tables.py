@@ -90,19 +90,31 @@ def answers() -> str:
 
 
 def _stayed() -> str:
-    """How much constraints, finer coordinates and another precision change."""
+    """How much constraints and finer coordinates change."""
     found = _read("answers")
     ways = {"beams 1": "greedy", "beams 3": "3 beams"}
     kept = ", ".join(f"{ways[way]} {share['equal']} of {share['well formed']}" for way, share in found["constrained"].items())
-    refined, half = found["refined"], found["bfloat16"]
+    refined = found["refined"]
     return (
         f"Well-formed answers that constraints leave as they were: {kept}. Mean IoU of detected boxes:"
-        f" {refined['token']:.3f} with token coordinates, {refined['refined']:.3f} refined. bfloat16 instead of float32 keeps"
-        f" {half['equal']} of {half['well formed']} answers."
+        f" {refined['token']:.3f} with token coordinates, {refined['refined']:.3f} refined."
     )
 
 
-TABLES = {"evaluation": evaluation, "engine": engine, "florence": florence, "answers": answers}
+def precisions() -> str:
+    """What other precisions cost and bring."""
+    found = _read("precisions")
+    rows = []
+    for name in ("float32", "bfloat16", "int8"):
+        row = found[name]
+        kept = f"{row['agreement']['equal']} of {row['agreement']['answers']}" if "agreement" in row else "by definition"
+        seconds = [f"{row[stage] / 4:.2f}" for stage in ("seconds", "vision_seconds", "encode_seconds", "decode_seconds")]
+        rows.append([name, *seconds, f"{row['times as fast']:.2f}", kept])
+    head = ["precision", "seconds a caption", "vision", "encoder", "decoder", "times as fast", "same answers"]
+    return _table(head, rows)
+
+
+TABLES = {"evaluation": evaluation, "engine": engine, "florence": florence, "answers": answers, "precisions": precisions}
 
 
 def rendered(text: str) -> str:
