@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from florence_blocks.demo import draw_scene
 from florence_blocks.demo.corpus import caption
+from florence_blocks.demo.gallery import EXHIBITS, Picture, show
+from florence_blocks.demo.metrics import matches
+from florence_blocks.demo.scenes import Box
 from workflow_engine import compile
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +46,93 @@ def test_count_behind_a_gate() -> None:
     absent = next(word for word in ("circle", "square", "triangle", "star") if word not in {s.category for s in SCENE.shapes})
     (row,) = workflow.run(image=SCENE.image, classes=[absent]).outputs
     assert row == {"count": 0, "sentence": None}
+
+
+@cache
+def shown(name: str) -> tuple[Picture, dict[str, Any]]:
+    return show(EXAMPLES, next(exhibit for exhibit in EXHIBITS if exhibit.name == name))
+
+
+def found(detections: Any) -> list[tuple[str, Box]]:
+    return [(str(name), tuple(box)) for name, box in zip(detections.data["class_name"], detections.xyxy.tolist(), strict=True)]
+
+
+def shapes(picture: Picture, *, full: bool = False) -> list[tuple[str, Box]]:
+    return [(shape.name if full else shape.category, shape.box) for shape in picture.shapes]
+
+
+def test_every_example_is_in_the_gallery_with_its_picture_and_sentence() -> None:
+    page = (EXAMPLES / "README.md").read_text()
+    names = {path.stem for path in EXAMPLES.glob("*.json")}
+    assert {exhibit.name for exhibit in EXHIBITS} == names and len(names) >= 12
+    for name in names:
+        assert f"](images/{name}.png)" in page and (EXAMPLES / "images" / f"{name}.png").exists()
+        assert json.loads((EXAMPLES / f"{name}.json").read_text())["description"] in page
+
+
+def test_describe_a_scene() -> None:
+    picture, row = shown("describe_a_scene")
+    assert all(shape.name in row["caption"] for shape in picture.shapes) and picture.words[0].text in row["caption"]
+    assert 0 < row["confidence"] <= 1 and not np.array_equal(row["picture"].bgr, picture.image)
+
+
+def test_read_a_document() -> None:
+    picture, row = shown("read_a_document")
+    words = [word.text for word in sorted(picture.words, key=lambda word: word.box[1])]
+    assert row["text"].split() == words
+    assert [line.split(",")[0] for line in row["table"].splitlines()] == ["text", *words]
+
+
+def test_classify_proposals() -> None:
+    picture, row = shown("classify_proposals")
+    wanted = shapes(picture) + [("word", word.box) for word in picture.words]
+    assert len(matches(found(row["objects"]), wanted)) == len(wanted)
+    for answer, name in zip(row["classifications"], row["objects"].data["class_name"], strict=True):
+        assert answer["top"] == name and abs(sum(one["confidence"] for one in answer["predictions"]) - 1) < 1e-3
+
+
+def test_blur_what_a_phrase_names() -> None:
+    picture, row = shown("blur_what_a_phrase_names")
+    squares = [("the square", shape.box) for shape in picture.shapes if shape.category == "square"]
+    assert squares and len(matches(found(row["hidden"]), squares)) == len(squares) == len(row["hidden"])
+    changed = (row["picture"].bgr != picture.image).any(axis=2)
+    assert changed.any() and not changed[: int(min(box[1] for _, box in squares)) - 20].any()
+
+
+def test_large_image_in_slices() -> None:
+    picture, row = shown("large_image_in_slices")
+    hits = matches(found(row["objects"]), shapes(picture))
+    assert len(hits) >= len(picture.shapes) - 1 and len(row["objects"]) <= len(picture.shapes) + 2
+    assert row["picture"].size == (720, 720)
+
+
+def test_compare_two_models() -> None:
+    picture, row = shown("compare_two_models")
+    assert len(row["other"]) == len(row["one"]) + len(picture.words)  # one looks for shapes, the other for anything
+
+
+def test_dense_captions_as_a_poster() -> None:
+    picture, row = shown("dense_captions_as_a_poster")
+    assert len(matches(found(row["things"]), shapes(picture, full=True))) == len(picture.shapes)
+    assert row["picture"].size == (640, 480)
+
+
+def test_ask_a_fine_tune() -> None:
+    picture, row = shown("ask_a_fine_tune")
+    assert row["answer"] == picture.words[0].text
+
+
+def test_outline_everything() -> None:
+    picture, row = shown("outline_everything")
+    assert len(matches(found(row["objects"]), shapes(picture))) == len(picture.shapes)
+    assert row["objects"].mask.any(axis=(1, 2)).all()
+
+
+def test_sort_pictures() -> None:
+    picture, row = shown("sort_pictures")
+    assert row["kind"] == "picture" and row["words"] is None and all(shape.name in row["caption"] for shape in picture.shapes)
+    (texts,) = compile(EXAMPLES / "sort_pictures.json").run(image=SCENE.image, on_error="raise").outputs
+    assert texts["kind"] == "text" and texts["caption"] is None and len(texts["words"]) == len(SCENE.words)
 
 
 def test_the_demo_runs_the_main_example_and_leaves_its_picture(tmp_path: Path) -> None:
