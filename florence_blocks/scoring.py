@@ -31,7 +31,7 @@ else:
 
 NEAR: Final = 64
 """How many bins on either side of a location are looked at."""
-TOLERANCE: Final = 0.1
+TOLERANCE: Final = 0.25
 """How far a coordinate may be off, as a share of the side of the thing."""
 LEAST_TOLERANCE: Final = 2
 REFINED: Final = 12

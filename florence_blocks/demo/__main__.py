@@ -17,7 +17,7 @@ from florence_blocks.demo.corpus import article
 from florence_blocks.demo.scenes import draw_scene
 from workflow_engine import compile
 
-DEFAULT_SEED = 4
+DEFAULT_SEED = 8
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from florence_blocks.demo.scenes import Pixels, Shape, Word, draw_scene
+from florence_blocks.demo.scenes import COLOURS, Pixels, Shape, Word, draw_scene
 from workflow_engine import compile
 from workflow_engine.data import Image
 
@@ -57,16 +57,15 @@ def scene(seed: int, size: int = 320, **drawn: Any) -> Callable[[], Picture]:
     return draw
 
 
-def mosaic() -> Picture:
-    """Nine scenes side by side: larger than what the model sees at once."""
-    parts = [draw_scene(seed, width=TILE, height=TILE, shapes=1, words=0) for seed in range(60, 69)]
-    image = np.vstack([np.hstack([part.image for part in parts[row : row + 3]]) for row in (0, 3, 6)])
-    shapes = []
-    for place, part in enumerate(parts):
-        offset = np.array([place % 3, place // 3]) * TILE
-        for shape in part.shapes:
-            x1, y1, x2, y2 = (np.array(shape.box) + np.tile(offset, 2)).tolist()
-            shapes.append(Shape(shape.category, shape.colour, (x1, y1, x2, y2), shape.outline + offset))
+def wide() -> Picture:
+    """A picture of three by three tiles, a shape in each: too small for a model that sees the whole."""
+    image, shapes = draw_scene(69, width=3 * TILE, height=3 * TILE, shapes=0, words=0).image.copy(), []
+    for place in range(9):
+        shape = draw_scene(60 + place, width=TILE, height=TILE, shapes=1, words=0).shapes[0]
+        outline = shape.outline + np.array([place % 3, place // 3]) * TILE
+        cv2.fillPoly(image, [np.round((outline - 0.5) * 16).astype(np.int32)], COLOURS[shape.colour][::-1], cv2.LINE_AA, 4)
+        (x1, y1), (x2, y2) = outline.min(axis=0).tolist(), outline.max(axis=0).tolist()
+        shapes.append(Shape(shape.category, shape.colour, (x1, y1, x2, y2), outline))
     return Picture(image, tuple(shapes), ())
 
 
@@ -75,11 +74,11 @@ EXHIBITS = (
     Exhibit("describe_a_scene", scene(43, shapes=3, words=1)),
     Exhibit("caption_ground_segment", scene(41, shapes=3, words=1)),
     Exhibit("outline_everything", scene(46, shapes=4, words=0)),
-    Exhibit("read_a_document", scene(45, shapes=0, words=2)),
+    Exhibit("read_a_document", scene(46, shapes=0, words=2)),
     Exhibit("count_behind_a_gate", scene(41, shapes=3, words=1), {"classes": ["star"]}),
     Exhibit("classify_proposals", scene(47, shapes=3, words=1)),
-    Exhibit("blur_what_a_phrase_names", scene(48, shapes=3, words=0), {"phrase": "the square"}),
-    Exhibit("large_image_in_slices", mosaic),
+    Exhibit("blur_what_a_phrase_names", scene(48, shapes=3, words=0), {"phrase": "the star"}),
+    Exhibit("large_image_in_slices", wide),
     Exhibit("compare_two_models", scene(49, shapes=2, words=1)),
     Exhibit("dense_captions_as_a_poster", scene(50, shapes=4, words=0)),
     Exhibit("ask_a_fine_tune", scene(51, shapes=1, words=1)),
@@ -110,7 +109,8 @@ def hang(folder: Path) -> str:
         cv2.imwrite(str(folder / "images" / f"{exhibit.name}.png"), shown)
         page += [f"## {title}", "", f"{definition['description']} [`{exhibit.name}.json`]({exhibit.name}.json)", "",
                  f"![{title}](images/{exhibit.name}.png)", ""]  # fmt: skip
-        said = [f"`{name}`: {value}" for name, value in row.items() if isinstance(value, (str, int, float))]
+        said = [f"`{name}`: {value:.3f}" if isinstance(value, float) else f"`{name}`: {value}" for name, value in row.items()
+                if isinstance(value, (str, int, float))]  # fmt: skip
         said = [text for text in said if "\n" not in text]
         page += ["; ".join(said), ""] if said else []
     return "\n".join(page)

@@ -93,10 +93,10 @@ def test_classify_proposals() -> None:
 
 def test_blur_what_a_phrase_names() -> None:
     picture, row = shown("blur_what_a_phrase_names")
-    squares = [("the square", shape.box) for shape in picture.shapes if shape.category == "square"]
-    assert squares and len(matches(found(row["hidden"]), squares)) == len(squares) == len(row["hidden"])
+    stars = [("the star", shape.box) for shape in picture.shapes if shape.category == "star"]
+    assert stars and len(matches(found(row["hidden"]), stars)) == len(stars) == len(row["hidden"])
     changed = (row["picture"].bgr != picture.image).any(axis=2)
-    assert changed.any() and not changed[: int(min(box[1] for _, box in squares)) - 20].any()
+    assert changed.any() and not changed[: int(min(box[1] for _, box in stars)) - 20].any()
 
 
 def test_large_image_in_slices() -> None:
