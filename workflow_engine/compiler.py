@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from workflow_engine.block import Reference
 from workflow_engine.drafts import Draft, Use, draft_steps, loose_selectors, name_problems, target_problems
 from workflow_engine.errors import Problem, WorkflowDefinitionError
-from workflow_engine.graph import cycles, run_order, step_graph
+from workflow_engine.graph import cycles, run_order
 from workflow_engine.kinds import IMAGE, Kind
 from workflow_engine.language import Document, Input, ParameterInput, parse_document
 from workflow_engine.lineage import RUN, Lineage
@@ -88,17 +88,16 @@ def _order(state: _Compilation, drafts: list[Draft]) -> list[Draft]:
     """The drafts in an order in which they can run; cycles are problems and leave nothing to order."""
     state.needs = needs_of(drafts)
     by_name = {draft.name: draft for draft in drafts}
-    graph = step_graph(by_name, state.needs)
-    knots = cycles(graph)
-    for walk in knots:
-        place = by_name[walk[0]].place
-        state.problems.append(Problem(place, f"a cycle: {' -> '.join(walk)}; no step of it can start before itself"))
-    if knots:
+    order = run_order(by_name, state.needs)
+    if order is None:
+        for walk in cycles(by_name, state.needs):
+            place = by_name[walk[0]].place
+            state.problems.append(Problem(place, f"a cycle: {' -> '.join(walk)}; no step of it can start before itself"))
         return []
     for draft in drafts:
         for _, target in draft.targets:
             state.gates.setdefault(target, []).append(draft.name)
-    return [by_name[name] for name in run_order(graph)]
+    return [by_name[name] for name in order]
 
 
 def _assign_levels(state: _Compilation, ordered: list[Draft]) -> None:

@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import threading
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
+    import urllib.request as urllib_request
+
     import cv2
     import numpy as np
     from numpy.typing import NDArray
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 else:
     cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
+    urllib_request = LazyModule("urllib.request")
 
 _URL_TIMEOUT_SECONDS = 30
 _reading = threading.Lock()
@@ -256,7 +258,7 @@ def _from_base64(text: str) -> Image:
 
 def _fetch(url: str) -> Pixels:
     try:
-        with urllib.request.urlopen(url, timeout=_URL_TIMEOUT_SECONDS) as answer:
+        with urllib_request.urlopen(url, timeout=_URL_TIMEOUT_SECONDS) as answer:
             data = answer.read()
     except OSError as error:
         raise ImageError(f"`{url}` cannot be fetched: {error}") from error

@@ -6,6 +6,7 @@ The blocks themselves are rows in `drawings`. Grey images come back in colour.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -139,7 +140,9 @@ def _colourable(found: sv.Detections, axis: str) -> sv.Detections:
         raise ValueError('color_axis="TRACK" needs tracked detections; CLASS or INDEX would fit')
     if axis != "CLASS" or found.class_id is not None:
         return found
-    return sv.Detections(xyxy=found.xyxy, mask=found.mask, class_id=np.zeros(len(found), int), data=found.data)
+    plain = copy(found)
+    plain.class_id = np.zeros(len(found), int)
+    return plain
 
 
 def block_of(drawing: Drawing) -> type[DrawBlock]:
