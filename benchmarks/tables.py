@@ -56,7 +56,8 @@ def engine() -> str:
 
 
 def _speed_rows() -> list[tuple[str, dict[str, Any]]]:
-    return [(layout, row) for layout in ("demo", "base") for row in _read(f"florence_{layout}")["rows"]]
+    layouts = [layout for layout in ("demo", "base") if (RESULTS / f"florence_{layout}.json").exists()]
+    return [(layout, row) for layout in layouts for row in _read(f"florence_{layout}")["rows"]]
 
 
 def florence() -> str:
@@ -67,12 +68,13 @@ def florence() -> str:
         rows.append([f"({row['scenario']}) {row['title']}", layout, str(row["beams"]),
                      f"{statistics.median(row['seconds']['ours']):.2f}",
                      *(f"{ratios[way]:.1f}" if way in ratios else "" for way in ("single", "static", "peer"))])  # fmt: skip
-    found = _read("florence_base")
+    layout = rows[-1][1]  # base where it was measured, else demo
+    found = _read(f"florence_{layout}")
     gaps = found["floors"]
     after = (
-        f"At the base layout the vision tower takes {gaps['vision_seconds']:.2f} s an image, {gaps['vision_gap']:.2f} times its"
+        f"At the {layout} layout the vision tower takes {gaps['vision_seconds']:.3f} s an image, {gaps['vision_gap']:.2f} times its"
         f" floor at this machine's matrix rate ({gaps['matrix_gflops']:.0f} GFLOP/s, float32); the encoder takes"
-        f" {gaps['encoder_seconds']:.2f} s a prompt, {gaps['encoder_gap']:.2f} times its floor. Measured {found['date']}"
+        f" {gaps['encoder_seconds']:.3f} s a prompt, {gaps['encoder_gap']:.2f} times its floor. Measured {found['date']}"
         f" on {found['threads']} cores, torch {found['torch']}, transformers {found['transformers']}."
     )
     head = ["load", "model", "beams", "ours, s", "one at a time / ours", "static batches / ours", "best-known runtime / ours"]

@@ -37,3 +37,8 @@ def test_the_task_table_names_every_block_and_every_task() -> None:
         if name.startswith("florence/"):
             assert f"| `{name}` |" in README
     assert all(f"`{token}`" in README for token in TASKS_BY_TOKEN)
+
+
+def test_the_tables_are_what_the_results_say() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -244,6 +244,8 @@ class Block(ABC):
         batched: whether `run` is called once for all elements, with lists of one entry per element for every field.
         accepts_missing: whether skipped and failed inputs arrive as None instead of skipping the element.
         light: whether `run` takes microseconds, so that it is called on the scheduling thread.
+        parallel: whether `run` may be called from several threads at once: it keeps nothing and spends its time outside of
+            Python (OpenCV, numpy).
         stateful: whether it keeps something from one element to the next, such as a tracker: elements come one by one in
             order, and every stream has an instance of its own.
     """
@@ -254,6 +256,7 @@ class Block(ABC):
     batched: ClassVar[bool] = False
     accepts_missing: ClassVar[bool] = False
     light: ClassVar[bool] = False
+    parallel: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
 
     @classmethod

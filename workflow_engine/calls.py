@@ -6,10 +6,13 @@ step, block type and element.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+from workflow_engine import workers
 from workflow_engine.block import FlowControl
 from workflow_engine.errors import RunCancelledError, StepError
 from workflow_engine.kinds import ANY, Kind
@@ -17,6 +20,9 @@ from workflow_engine.plan import BoundField, PlannedStep, Source
 from workflow_engine.profile import record
 from workflow_engine.report import ElementError, Failed, Missing, Skip, Skipped, StepReport
 from workflow_engine.state import LiveLevel, RunState
+
+PART: Final = 4
+"""How many elements are worth a thread."""
 
 Lacks = list[Any]
 """For every element why it cannot run: something `Missing`, an exception of its own, or None."""
@@ -125,6 +131,20 @@ class StepCall:
     # ---------------------------------------------------------------- the calls
 
     def _call_each(self, columns: dict[str, list[Any]], active: list[int], answers: list[Any]) -> None:
+        parts = min(workers.count(), len(active) // PART) if self.step.block.parallel else 1
+        if parts < 2:
+            self._call_some(columns, active, answers)
+            return
+        size = math.ceil(len(active) / parts)
+        runs = [
+            partial(self._call_some, columns, active[first : first + size], answers) for first in range(0, len(active), size)
+        ]
+        try:
+            workers.run_all(runs)
+        finally:
+            self.errors.sort(key=lambda error: error.element)
+
+    def _call_some(self, columns: dict[str, list[Any]], active: list[int], answers: list[Any]) -> None:
         run, constants = self.step.block.run, self.step.constants
         names, rows = list(columns), list(columns.values())
         for place in active:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workflow_engine import plugins
+from workflow_engine.allocator import keep_freed_memory
 from workflow_engine.compiler import compile_definition
 from workflow_engine.errors import Problem, WorkflowInputError, listing
 from workflow_engine.executor import Cancellation, Execution
@@ -69,6 +70,7 @@ class Workflow:
         """
         if on_error not in ("report", "raise"):
             raise ValueError(f'on_error={on_error!r}; "report" or "raise" would fit')
+        keep_freed_memory()
         deadline = None if timeout is None else time.monotonic() + timeout
         state = load_inputs(self.plan, {**(inputs or {}), **named}, allow_urls=allow_urls)
         report = Execution(state, on_error == "raise", deadline, cancellation).run()

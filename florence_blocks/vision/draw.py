@@ -105,6 +105,7 @@ class DrawBlock(Block):
 
     drawing: ClassVar[Drawing]
     outputs = IMAGE_OUTPUT
+    parallel = True
 
     def __init__(self) -> None:
         self._last: tuple[dict[str, Any], Any] | None = None

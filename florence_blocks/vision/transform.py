@@ -46,6 +46,7 @@ class ImageBlur(Block):
         kernel_size: Value[Annotated[int, Field(ge=1)]] = Field(5, description="pixels, odd for gaussian and median")
 
     outputs = IMAGE_OUTPUT
+    parallel = True
 
     def run(self, image: Image, blur_type: str, kernel_size: int) -> Image:
         """The blurred image."""

@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -14,13 +14,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engine.toys import BatchDouble, Wait, toy_workflow
+from tests.engine.toys import BatchDouble, Wait, toy_registry, toy_workflow
 from workflow_engine import (
+    AnyReference,
+    Block,
+    BlockManifest,
     Cancellation,
+    Output,
+    Plugin,
     RunCancelledError,
     RunTimeoutError,
     StepError,
     WorkflowInputError,
+    compile,
+    hookimpl,
+    workers,
 )
 
 SPLIT = {"type": "toy/split@v1", "items": "$inputs.x"}
@@ -326,3 +334,53 @@ def test_any_nesting_comes_back_in_its_own_shape_and_the_input_stays_as_it_was(x
         assert [row["x"] for row in result.outputs] == before == x
         assert [row["j"] for row in result.outputs] == [[",".join(map(str, inner)) for inner in image] for image in x]
     assert result.report.steps["s2"].elements == sum(len(inner) for image in x for inner in image)
+
+
+class Halve(Block):
+    """Half of an even number, on whatever thread."""
+
+    class Manifest(BlockManifest):
+        type: Literal["toy/halve@v1"]
+        value: AnyReference
+
+    outputs = {"half": Output()}
+    parallel = True
+    threads: ClassVar[set[int]] = set()
+
+    def run(self, value: int) -> int:
+        Halve.threads.add(threading.get_ident())
+        time.sleep(0.001)
+        if value % 2:
+            raise ValueError(f"{value} is odd")
+        return value // 2
+
+
+class Halves:
+    """The plugin of `Halve`."""
+
+    @hookimpl
+    def workflow_engine_blocks(self) -> list[type[Block]]:
+        return [Halve]
+
+
+def halves() -> Any:
+    definition = {
+        "version": "1.0", "inputs": [{"type": "WorkflowBatchInput", "name": "x"}],
+        "steps": [{"type": "toy/halve@v1", "name": "h", "value": "$inputs.x"}],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.h.half"}],
+    }  # fmt: skip
+    return compile(definition, registry=toy_registry(Plugin("halves", "toys 3", Halves())))
+
+
+def test_elements_on_several_threads_come_out_as_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "count", lambda: 4)
+    result = halves().run(x=list(range(50)))
+    assert [row["o"] for row in result.outputs] == [None if value % 2 else value // 2 for value in range(50)]
+    assert [error.element for error in result.report.errors] == [(value,) for value in range(1, 50, 2)]
+    assert len(Halve.threads) > 1
+
+
+def test_a_strict_run_on_several_threads_raises_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "count", lambda: 4)
+    with pytest.raises(StepError, match="3 is odd"):
+        halves().run(x=[2, 4, 3, *range(6, 60, 2), 7, 8], on_error="raise")
