@@ -72,8 +72,8 @@ def florence() -> str:
     found = _read(f"florence_{layout}")
     gaps = found["floors"]
     after = (
-        f"At the {layout} layout the vision tower takes {gaps['vision_seconds']:.3f} s an image, {gaps['vision_gap']:.2f} times its"
-        f" floor at this machine's matrix rate ({gaps['matrix_gflops']:.0f} GFLOP/s, float32); the encoder takes"
+        f"At the {layout} layout the vision tower takes {gaps['vision_seconds']:.3f} s an image, {gaps['vision_gap']:.2f} times"
+        f" its floor at this machine's matrix rate ({gaps['matrix_gflops']:.0f} GFLOP/s, float32); the encoder takes"
         f" {gaps['encoder_seconds']:.3f} s a prompt, {gaps['encoder_gap']:.2f} times its floor. Measured {found['date']}"
         f" on {found['threads']} cores, torch {found['torch']}, transformers {found['transformers']}."
     )
