@@ -270,7 +270,8 @@ def measure(scenario: Scenario, ways: Sequence[Way], beams: int, rounds: int) ->
             times[way.name].append(time.perf_counter() - started)
     ratios = {name: statistics.median(other / own for other, own in zip(values, times["ours"], strict=True))
               for name, values in times.items() if name != "ours"}  # fmt: skip
-    return {"scenario": scenario.key, "title": scenario.title, "beams": beams, "seconds": times, "ratios": ratios}
+    return {"scenario": scenario.key, "title": scenario.title, "beams": beams, "seconds": times, "ratios": ratios,
+            "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
 def floors(ours: Ours) -> dict[str, float]:
@@ -298,6 +299,17 @@ def _seconds(work: Callable[[], object], rounds: int = 5) -> float:
     return statistics.median(times)
 
 
+def _others(file: Path | None, layout: str) -> list[dict[str, Any]]:
+    """The loads that were measured before; a load measured anew takes the place of its own."""
+    if file is None or not file.exists():
+        return []
+    before = json.loads(file.read_text())
+    if before["layout"] != layout:
+        raise SystemExit(f"{file} holds the loads of layout {before['layout']}; another file would fit")
+    rows: list[dict[str, Any]] = before["rows"]
+    return rows
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -318,27 +330,35 @@ def main() -> None:
         ways: list[Way] = [Ours(folder), Reference(folder, "single", 1), Reference(folder, "static", STATIC_BATCH)]
         if options.peer_python:
             ways.append(Peer(folder, options.peer_python, options.threads, Path(scratch)))
-        rows = []
+        result: dict[str, Any] = {
+            "layout": options.layout,
+            "threads": options.threads,
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "floors": floors(ways[0]),  # type: ignore[arg-type]
+            "rows": _others(options.json, options.layout),
+            "peer_errors": [],
+        }
+        print(json.dumps(result["floors"]), flush=True)
         for scenario in SCENARIOS[options.layout]:
             if options.only and scenario.key not in options.only.split(","):
                 continue
             for beams in (int(part) for part in options.beams.split(",")):
                 row = measure(scenario, ways, beams, options.rounds)
-                rows.append(row)
+                others = [other for other in result["rows"] if (other["scenario"], other["beams"]) != (row["scenario"], beams)]
+                result["rows"] = sorted([*others, row], key=lambda kept: (kept["scenario"], kept["beams"]))
+                result["peer_errors"] = [error for way in ways if isinstance(way, Peer) for error in way.errors]
+                result["stats"] = ways[0].model.stats()  # type: ignore[union-attr]
                 seconds = "  ".join(f"{name} {statistics.median(values):8.3f} s" for name, values in row["seconds"].items())
                 shown = "  ".join(f"{name}/ours {value:5.2f}" for name, value in row["ratios"].items())
                 print(f"{scenario.key} {scenario.title:44} beams {beams}  {seconds}  {shown}", flush=True)
-        failed = [error for way in ways if isinstance(way, Peer) for error in way.errors]
-        if failed:
-            print(f"the peer failed on {len(failed)} requests, such as {failed[0]!r}")
-        result = {"layout": options.layout, "threads": options.threads, "date": time.strftime("%Y-%m-%d"), "rows": rows,
-                  "machine": platform.processor() or platform.machine(), "python": platform.python_version(),
-                  "peer_errors": failed,
-                  "torch": torch.__version__, "transformers": transformers.__version__, "floors": floors(ways[0]),  # type: ignore[arg-type]
-                  "stats": ways[0].model.stats()}  # type: ignore[union-attr]  # fmt: skip
-    print(json.dumps(result["floors"]))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+                if options.json:  # after every load: a run that is interrupted keeps what it has
+                    options.json.write_text(json.dumps(result, indent=1) + "\n")
+    if result["peer_errors"]:
+        print(f"the peer failed on {len(result['peer_errors'])} requests, such as {result['peer_errors'][0]!r}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from florence_blocks.parsing import SILENT, parse
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.detokenizer import Detokenizer
+from florence_blocks.runtime.fused import fuse
 from florence_blocks.runtime.plan import DecodePlan
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.scheduler import Job, Scheduler
@@ -81,13 +82,15 @@ class FlorenceModel:
         scheduler: what brings requests and model together.
 
     Args:
-        checkpoint: what was loaded.
+        checkpoint: what was loaded; on a CPU, the linear layers of its model are replaced (see `fused`).
         feature_bytes: how many bytes of image features are kept for later requests; a sixteenth of the free memory by default.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, feature_bytes: int | None = None) -> None:
         self.checkpoint = checkpoint
         self.model = checkpoint.model
+        if checkpoint.model.device.type == "cpu":
+            fuse(checkpoint.model)
         self.tokenizer = checkpoint.tokenizer
         ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends
         size = checkpoint.model.lm_head.weight.shape[0]
