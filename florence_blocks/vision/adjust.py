@@ -8,10 +8,10 @@ from pydantic import Field
 
 from florence_blocks.vision.detection import read_property, rows, select
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share, either
-from florence_blocks.vision.operations import Chain
-from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, DetectionsReference, Reference, Value
+from florence_blocks.vision.operations import Chain, OperationsManifest, operated
+from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, Reference, Value
 from workflow_engine.data import Origin
-from workflow_engine.detections import ORIGIN, is_detections, object_array
+from workflow_engine.detections import ORIGIN, object_array
 from workflow_engine.kinds import CLASSIFICATION, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
 from workflow_engine.lazy import LazyModule
 
@@ -45,7 +45,7 @@ class DetectionsTransformation(Block):
     "sort_by": "area", "descending": true, "top": 3, "grow": 4}`
     """
 
-    class Manifest(BlockManifest):
+    class Manifest(OperationsManifest):
         """The fields of the step."""
 
         type: Literal["vision/detections_transformation@v1", "roboflow_core/detections_transformation@v1",
@@ -56,10 +56,6 @@ class DetectionsTransformation(Block):
         top: Value[Annotated[int, Field(ge=0)] | None] = Field(None, description="how many to keep, from the first")
         grow: Value[float] = Field(0.0, description="pixels that every box grows on every side; negative ones shrink it")
         scale: Value[Annotated[float, Field(gt=0)]] = Field(1.0, description="times every box's width and height")
-        operations: Chain | None = Field(None, description="operations of the query language, such as SortDetections")
-        operations_parameters: dict[str, AnyReference] = Field(
-            default_factory=dict, description="values for the operations, by name"
-        )
 
     outputs = DETECTIONS_OUTPUT
 
@@ -83,10 +79,7 @@ class DetectionsTransformation(Block):
         if grow or scale != 1:
             sides = np.tile(found.xyxy[:, 2:] - found.xyxy[:, :2], 2)
             found = grown(found, np.maximum(grow + (scale - 1) * sides / 2, -sides / 2))
-        changed = operations(found, operations_parameters) if operations else found
-        if not is_detections(changed):
-            raise ValueError(f"the operations of a transformation end in detections, not in a {type(changed).__name__}")
-        return changed
+        return operated(found, operations, operations_parameters)
 
 
 class DetectionOffset(Block):

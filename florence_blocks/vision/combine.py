@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share
 from florence_blocks.vision.together import Overlap, cleared, together
@@ -41,6 +41,12 @@ class DetectionsCombine(Block):
         iou_threshold: Value[Threshold] = 0.5
         class_agnostic: Value[bool] = Field(False, description="whether things of different classes can be the same")
 
+        @model_validator(mode="after")
+        def _something(self) -> DetectionsCombine.Manifest:
+            if not self.predictions and self.prediction_one is None and self.prediction_two is None:
+                raise ValueError("nothing to combine; `predictions` takes a list of detections")
+            return self
+
     outputs = DETECTIONS_OUTPUT
 
     def run(
@@ -54,8 +60,6 @@ class DetectionsCombine(Block):
     ) -> sv.Detections:
         """The detections of one image."""
         parts = [*predictions, *(part for part in (prediction_one, prediction_two) if part is not None)]
-        if not parts:
-            raise ValueError("nothing to combine; `predictions` takes a list of detections")
         return cleared(together(parts), overlap, iou_threshold, class_agnostic=class_agnostic, sources=len(parts))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import Positive, Share, VersionedManifest, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
@@ -21,6 +22,9 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
+
+MOST_SLICES: Final = 10_000
+"""Slices of one image: more than that is a slip of the size or the overlap, and would fill the memory."""
 
 _Overlap = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -54,7 +58,7 @@ class DynamicCrop(Block):
         width, height = images.size
         edges = np.rint(predictions.xyxy).astype(int) + np.array([-padding, -padding, padding, padding])
         edges = edges.clip(0, np.array([width, height, width, height]))
-        shifted = predictions.xyxy - edges[:, [0, 1, 0, 1]]
+        shifted = fitting(predictions, images.size).xyxy - edges[:, [0, 1, 0, 1]]
         crops = []
         for index, (x1, y1, x2, y2) in enumerate(edges.tolist()):
             if x1 >= x2 or y1 >= y2:
@@ -188,6 +192,11 @@ class ImageSlicer(Block):
         """The slices of one image, row by row."""
         columns = _spans(image.width, slice_width, overlap_ratio_width, edges)
         rows = _spans(image.height, slice_height, overlap_ratio_height, edges)
+        if len(columns) * len(rows) > MOST_SLICES:
+            raise ValueError(
+                f"these slices cut an image of {image.width}x{image.height} into {len(columns) * len(rows):,} parts, more than"
+                f" {MOST_SLICES:,}; larger slices or less overlap would fit"
+            )
         return [image.crop(left, top, right, bottom) for top, bottom in rows for left, right in columns]
 
 

@@ -49,13 +49,27 @@ def select(found: sv.Detections, kept: list[int]) -> sv.Detections:
     )  # fmt: skip
 
 
+def fitting(found: sv.Detections, size: tuple[int, int]) -> sv.Detections:
+    """Detections whose masks, if any, are as large as their image.
+
+    Raises:
+        ValueError: they are of another size.
+    """
+    if found.mask is not None and len(found) and found.mask.shape[1:] != size[::-1]:
+        height, width = found.mask.shape[1:]
+        raise ValueError(
+            f"the masks are {width}x{height} pixels and the image {size[0]}x{size[1]}; detections of this image would fit"
+        )
+    return found
+
+
 def _items(value: Any, places: Any) -> Any:
     return [value[place] for place in places] if isinstance(value, list) else value[places]
 
 
 def _confidence(one: Detection) -> float:
     if one.found.confidence is None:
-        raise QueryError("these detections carry no confidence; no condition on it can be decided")
+        raise QueryError("these detections carry no confidence; nothing can be decided or sorted by it")
     return float(one.found.confidence[one.index])
 
 

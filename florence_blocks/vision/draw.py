@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
+from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.fields import IMAGE_OUTPUT, VersionedManifest, either
 from workflow_engine.block import Block, DetectionsReference, ImageReference, Value, type_literal
 from workflow_engine.data import Image
@@ -117,7 +118,9 @@ class DrawBlock(Block):
         canvas = image.bgr.copy()
         if len(predictions) == 0:
             return image.derive(canvas)
-        drawn = _colourable(predictions, fields["color_axis"]) if self.drawing.coloured else predictions
+        drawn = fitting(predictions, image.size)
+        if self.drawing.coloured:
+            drawn = _colourable(drawn, fields["color_axis"])
         if self.drawing.prepared:
             drawn = self.drawing.prepared(drawn, image.size, **fields)
         texts = {"labels": self.drawing.labels(predictions, **fields)} if self.drawing.labels else {}

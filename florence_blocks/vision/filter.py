@@ -9,9 +9,8 @@ from pydantic import Field
 from florence_blocks.vision.detection import Detection, read_property, rows, select
 from florence_blocks.vision.expression import Where
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positions, Share
-from florence_blocks.vision.operations import Chain
-from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, Value
-from workflow_engine.detections import is_detections
+from florence_blocks.vision.operations import Chain, OperationsManifest, operated
+from workflow_engine.block import Block, DetectionsReference, Value
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class DetectionsFilter(Block):
     "where": "class_name == \\"star\\" and area > 400"}`
     """
 
-    class Manifest(BlockManifest):
+    class Manifest(OperationsManifest):
         """The fields of a filter step."""
 
         type: Literal["vision/detections_filter@v1", "roboflow_core/detections_filter@v1", "DetectionsFilter"]
@@ -43,10 +42,6 @@ class DetectionsFilter(Block):
         max_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the largest area in pixels to keep")
         zone: Value[list[tuple[float, float]] | None] = Field(None, description="corners (x, y) of the polygon to keep")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
-        operations: Chain | None = Field(None, description="operations of the query language, such as DetectionsFilter")
-        operations_parameters: dict[str, AnyReference] = Field(
-            default_factory=dict, description="values for the operations, by name"
-        )
 
     outputs = DETECTIONS_OUTPUT
 
@@ -77,12 +72,7 @@ class DetectionsFilter(Block):
             )
 
         kept = select(predictions, [one.index for one in rows(predictions) if keeps(one)])
-        if operations is None:
-            return kept
-        filtered = operations(kept, operations_parameters)
-        if not is_detections(filtered):
-            raise ValueError(f"the operations of a filter end in detections, not in a {type(filtered).__name__}")
-        return filtered  # type: ignore[no-any-return]
+        return operated(kept, operations, operations_parameters)
 
 
 def _within(found: sv.Detections, zone: list[tuple[float, float]], anchor: Positions) -> list[bool]:

@@ -11,10 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
 from florence_blocks.vision.detection import Detection, need_detections, read_property, rows, select
 from florence_blocks.vision.query import DEFAULT_OPERAND, Chain, Condition, Parameters, QueryError, operation
+from workflow_engine.block import AnyReference, BlockManifest
 from workflow_engine.data import Image
-from workflow_engine.detections import serialise
+from workflow_engine.detections import is_detections, serialise
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -25,6 +28,28 @@ else:
     sv = LazyModule("supervision")
 
 __all__ = ["Chain", "Condition", "QueryError"]
+
+
+class OperationsManifest(BlockManifest):
+    """The fields of a step whose last word on its detections are operations of the query language."""
+
+    operations: Chain | None = Field(None, description="operations of the query language, such as DetectionsFilter")
+    operations_parameters: dict[str, AnyReference] = Field(
+        default_factory=dict, description="values for the operations, by name"
+    )
+
+
+def operated(found: sv.Detections, operations: Chain | None, parameters: dict[str, Any]) -> sv.Detections:
+    """Detections after the operations of a step.
+
+    Raises:
+        ValueError: the operations end in something else.
+    """
+    changed = found if operations is None else operations(found, parameters)
+    if not is_detections(changed):
+        raise ValueError(f"the operations of this step end in detections, not in a {type(changed).__name__}")
+    return changed
+
 
 # ------------------------------------------------------------------ texts and numbers
 

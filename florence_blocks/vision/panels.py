@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import IMAGE_OUTPUT, Positive, Share, either
 from florence_blocks.vision.formatting import filled
@@ -212,7 +213,7 @@ class ModelComparison(Block):
 
 def _region(found: sv.Detections, size: tuple[int, int]) -> Any:
     """Where detections are, `[height, width]`: their masks, or their boxes."""
-    if found.mask is not None and len(found):
+    if fitting(found, size).mask is not None and len(found):
         return np.asarray(found.mask, dtype=bool).any(axis=0)
     region = np.zeros((size[1], size[0]), dtype=bool)
     for x1, y1, x2, y2 in np.rint(found.xyxy).astype(int).clip(0).tolist():

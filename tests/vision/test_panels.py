@@ -11,6 +11,7 @@ import pytest
 import supervision as sv
 
 from tests.vision.test_blocks import PIXELS, crop, found, run, step
+from workflow_engine.errors import StepError
 
 LARGE = np.full((200, 400, 3), 128, np.uint8)
 
@@ -97,3 +98,11 @@ def test_texts_in_a_table_are_no_formulas_and_keep_their_commas() -> None:
 def test_columns_of_different_lengths_are_told() -> None:
     with pytest.raises(Exception, match="a 2, b 1"):
         table(columns_data={"a": [1, 2], "b": [1]})
+
+
+@pytest.mark.parametrize("kind", ["background_color_visualization", "mask_visualization", "dynamic_crop"])
+def test_masks_of_another_image_are_refused(kind: str) -> None:
+    fields = {"images" if kind == "dynamic_crop" else "image": "$inputs.image", "predictions": "$inputs.d"}
+    output = "crops" if kind == "dynamic_crop" else "image"
+    with pytest.raises(StepError, match="masks are 100x60 pixels and the image 400x200; detections of this image would"):
+        run([step(kind, **fields)], f"$steps.s.{output}", image=LARGE, d=found(mask=True))
