@@ -84,4 +84,5 @@ def build(layout: str, folder: Path) -> None:
     processor: Any = Florence2Processor.from_pretrained(CHECKPOINT)
     images = processor.image_processor
     images.size, images.image_seq_length = {"height": SIZE, "width": SIZE}, (SIZE // 32) ** 2 + 1
-    Florence2Processor(image_processor=images, tokenizer=words).save_pretrained(folder)
+    answers = processor.post_processor_config
+    Florence2Processor(image_processor=images, tokenizer=words, post_processor_config=answers).save_pretrained(folder)
