@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 
 class Run:
@@ -19,10 +20,12 @@ class Run:
 
     Attributes:
         deadline: when it gives up, in seconds of `time.monotonic`; None for never.
+        files: the folder in which its blocks may write files; None where they may not.
     """
 
-    def __init__(self, deadline: float | None = None) -> None:
+    def __init__(self, deadline: float | None = None, files: Path | None = None) -> None:
         self.deadline = deadline
+        self.files = files
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._stopped = False

@@ -66,9 +66,10 @@ class Image:
     Attributes:
         name: where it came from, for people (a file name, or empty).
         parent: the image it was cut from, or None for a root image.
+        seconds: when it was taken, from the beginning of its video; None for what is no part of a video.
     """
 
-    __slots__ = ("_digest", "_origin", "_pixels", "_read", "name", "parent")
+    __slots__ = ("_digest", "_origin", "_pixels", "_read", "name", "parent", "seconds")
 
     def __init__(
         self,
@@ -77,8 +78,10 @@ class Image:
         name: str = "",
         parent: Image | None = None,
         origin: Origin | None = None,
+        seconds: float | None = None,
     ) -> None:
         self.name = name
+        self.seconds = seconds
         self.parent = parent
         self._origin = origin
         self._read: Callable[[], Pixels] | None = None
@@ -157,7 +160,7 @@ class Image:
         own = self.origin
         x, y = own.x + left * own.scale_x, own.y + top * own.scale_y
         origin = Origin(x, y, own.scale_x, own.scale_y, own.root_width, own.root_height)
-        return Image(array[top:bottom, left:right], name=self.name, parent=self, origin=origin)
+        return Image(array[top:bottom, left:right], name=self.name, parent=self, origin=origin, seconds=self.seconds)
 
     def derive(self, pixels: Pixels) -> Image:
         """New pixels for the same view (drawn on, blurred, resized): coordinates still lead to the same root."""
@@ -167,7 +170,7 @@ class Image:
         else:
             origin = Origin(own.x, own.y, own.scale_x * self.width / width, own.scale_y * self.height / height,
                             own.root_width, own.root_height)  # fmt: skip
-        return Image(pixels, name=self.name, parent=self.parent, origin=origin)
+        return Image(pixels, name=self.name, parent=self.parent, origin=origin, seconds=self.seconds)
 
     def png(self) -> bytes:
         """The pixels as a PNG file."""

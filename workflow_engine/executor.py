@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from workflow_engine.calls import StepCall
 from workflow_engine.current import Run, running
@@ -64,12 +65,14 @@ class Execution:
         strict: whether the first failed element ends the run.
         deadline: the `time.monotonic()` at which the run gives up, or None.
         cancellation: ends the run from outside, or None.
+        files: the folder in which blocks may write files, or None.
     """
 
     state: RunState
     strict: bool
     deadline: float | None = None
     cancellation: Cancellation | None = None
+    files: Path | None = None
     report: RunReport = field(default_factory=RunReport)
 
     def __post_init__(self) -> None:
@@ -90,7 +93,7 @@ class Execution:
         if self.cancellation:
             self.cancellation._listen(self._events)
         try:
-            with running(Run(self.deadline)):
+            with running(Run(self.deadline, self.files)):
                 self._run_steps()
         except WorkflowRunError as error:
             error.report = self.report

@@ -49,6 +49,7 @@ class Workflow:
         timeout: float | None = None,
         cancellation: Cancellation | None = None,
         allow_urls: bool = False,
+        allow_files: str | Path | None = None,
         **named: Any,
     ) -> RunResult:
         """Run the workflow.
@@ -60,6 +61,7 @@ class Workflow:
             timeout: seconds after which the run gives up.
             cancellation: ends the run from another thread.
             allow_urls: whether images may be fetched from http(s) addresses.
+            allow_files: the folder in which blocks may write files; without it, none may.
             **named: inputs by name.
 
         Raises:
@@ -73,7 +75,8 @@ class Workflow:
         keep_freed_memory()
         deadline = None if timeout is None else time.monotonic() + timeout
         state = load_inputs(self.plan, {**(inputs or {}), **named}, allow_urls=allow_urls)
-        report = Execution(state, on_error == "raise", deadline, cancellation).run()
+        files = None if allow_files is None else Path(allow_files)
+        report = Execution(state, on_error == "raise", deadline, cancellation, files).run()
         return RunResult(collect(state), report, self.registry.kinds)
 
     def stream(
@@ -86,6 +89,7 @@ class Workflow:
         on_error: Literal["report", "raise"] = "report",
         timeout: float | None = None,
         allow_urls: bool = False,
+        allow_files: str | Path | None = None,
         **parameters: Any,
     ) -> Stream:
         """Run the workflow on any number of images, in order, with bounded memory.
@@ -101,6 +105,7 @@ class Workflow:
             on_error: `report` failed elements and go on, or `raise` at the first.
             timeout: seconds after which a run of one batch gives up.
             allow_urls: whether images may be fetched from http(s) addresses.
+            allow_files: the folder in which blocks may write files; without it, none may.
             **parameters: the other inputs by name, the same for all images.
 
         Raises:
@@ -115,7 +120,7 @@ class Workflow:
         stateful = any(step.block.stateful for step in self.plan.steps)
         workflow = compile(self._definition, registry=self.registry) if stateful else self
         return Stream(workflow, images, input or names[0], parameters, batch=batch, ahead=1 if stateful else ahead,
-                      on_error=on_error, timeout=timeout, allow_urls=allow_urls)  # fmt: skip
+                      on_error=on_error, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files)  # fmt: skip
 
 
 def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | None = None) -> Workflow:

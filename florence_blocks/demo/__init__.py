@@ -6,9 +6,10 @@ download: every task of Florence-2 answered by the real model classes, and check
 
 from pathlib import Path
 
+from florence_blocks.demo.film import Film, draw_film
 from florence_blocks.demo.scenes import Scene, Shape, Word, draw_scene
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 """The folder of the embedded model; plain transformers loads it."""
 
-__all__ = ["CHECKPOINT", "Scene", "Shape", "Word", "draw_scene"]
+__all__ = ["CHECKPOINT", "Film", "Scene", "Shape", "Word", "draw_film", "draw_scene"]

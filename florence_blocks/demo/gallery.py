@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
-from florence_blocks.demo.scenes import COLOURS, Pixels, Shape, Word, draw_scene
+from florence_blocks.demo.film import Film, draw_film
+from florence_blocks.demo.scenes import Pixels, Shape, Word, draw_scene
 from workflow_engine import compile
 from workflow_engine.data import Image
 
@@ -40,10 +40,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One example: its file, the picture it is shown on, and its parameters."""
+    """One example: its file, the picture or film it is shown on, and its parameters."""
 
     name: str
-    picture: Callable[[], Picture]
+    shown_on: Callable[[], Picture | Film]
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -62,10 +62,8 @@ def wide() -> Picture:
     image, shapes = draw_scene(69, width=3 * TILE, height=3 * TILE, shapes=0, words=0).image.copy(), []
     for place in range(9):
         shape = draw_scene(60 + place, width=TILE, height=TILE, shapes=1, words=0).shapes[0]
-        outline = shape.outline + np.array([place % 3, place // 3]) * TILE
-        cv2.fillPoly(image, [np.round((outline - 0.5) * 16).astype(np.int32)], COLOURS[shape.colour][::-1], cv2.LINE_AA, 4)
-        (x1, y1), (x2, y2) = outline.min(axis=0).tolist(), outline.max(axis=0).tolist()
-        shapes.append(Shape(shape.category, shape.colour, (x1, y1, x2, y2), outline))
+        shapes.append(shape.moved(place % 3 * TILE, place // 3 * TILE))
+        shapes[-1].paint(image)
     return Picture(image, tuple(shapes), ())
 
 
@@ -83,18 +81,24 @@ EXHIBITS = (
     Exhibit("dense_captions_as_a_poster", scene(50, shapes=4, words=0)),
     Exhibit("ask_a_fine_tune", scene(51, shapes=1, words=1)),
     Exhibit("sort_pictures", scene(52, shapes=2, words=0)),
+    Exhibit("track_and_count", lambda: draw_film(3)),
 )
 
 
 def show(folder: Path, exhibit: Exhibit) -> tuple[Picture, dict[str, Any]]:
-    """An example's picture and what its workflow gives for it.
+    """An example's picture, and what its workflow gives for it; of a film, both of the last frame.
 
     Raises:
         StepError: a step failed.
     """
-    picture = exhibit.picture()
+    shown = exhibit.shown_on()
     workflow = compile(folder / f"{exhibit.name}.json")
-    return picture, workflow.run(image=picture.image, on_error="raise", **exhibit.parameters).outputs[0]
+    if isinstance(shown, Picture):
+        return shown, workflow.run(image=shown.image, on_error="raise", **exhibit.parameters).outputs[0]
+    frames = [Image(frame.image, seconds=number / shown.rate) for number, frame in enumerate(shown)]
+    with workflow.stream(frames, on_error="raise", **exhibit.parameters) as stream:
+        *_, last = stream
+    return Picture(frames[-1].bgr, shown.scenes[-1].shapes, ()), last.outputs
 
 
 def hang(folder: Path) -> str:

@@ -62,6 +62,17 @@ class Shape:
         """Colour and category: "red circle"."""
         return f"{self.colour} {self.category}"
 
+    def moved(self, x: float, y: float) -> Shape:
+        """The same shape elsewhere, so many pixels to the right and down."""
+        x1, y1, x2, y2 = self.box
+        return replace(self, box=(x1 + x, y1 + y, x2 + x, y2 + y), outline=self.outline + np.array([x, y]))
+
+    def paint(self, canvas: Pixels) -> None:
+        """Draw it on an image, BGR `[height, width, 3]`, in its colour's plain shade."""
+        scale = 1 << _FIXED_POINT_BITS  # OpenCV's (0, 0) is the centre of a pixel, ours its corner
+        corners = np.round((self.outline - 0.5) * scale).astype(np.int32)
+        cv2.fillPoly(canvas, [corners], COLOURS[self.colour][::-1], cv2.LINE_AA, _FIXED_POINT_BITS)
+
 
 @dataclass(frozen=True)
 class Word:

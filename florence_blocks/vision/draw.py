@@ -55,6 +55,7 @@ class Drawing:
         labels: the texts it writes, of the detections and the fields; None where it writes none.
         coloured: whether detections get colours.
         prepared: the detections as the annotator needs them, of the detections, the image's size and the fields.
+        stateful: whether the annotator remembers earlier frames.
         versions: its names in other runtimes, with what they have for defaults; None for the same name and defaults.
     """
 
@@ -65,6 +66,7 @@ class Drawing:
     labels: Callable[..., list[str]] | None = None
     coloured: bool = True
     prepared: Callable[..., sv.Detections] | None = None
+    stateful: bool = False
     versions: Mapping[str, Mapping[str, Any]] | None = None
 
 
@@ -106,7 +108,6 @@ class DrawBlock(Block):
 
     drawing: ClassVar[Drawing]
     outputs = IMAGE_OUTPUT
-    parallel = True
 
     def __init__(self) -> None:
         self._last: tuple[dict[str, Any], Any] | None = None
@@ -152,8 +153,19 @@ def _colourable(found: sv.Detections, axis: str) -> sv.Detections:
 def block_of(drawing: Drawing) -> type[DrawBlock]:
     """A drawing as a block."""
     title = "".join(part.capitalize() for part in drawing.name.split("_"))
-    attributes = {"__doc__": drawing.summary, "__module__": __name__, "drawing": drawing, "Manifest": _manifest(drawing, title)}
+    attributes = {
+        "__doc__": _documentation(drawing), "__module__": __name__, "drawing": drawing, "Manifest": _manifest(drawing, title),
+        "stateful": drawing.stateful, "parallel": not drawing.stateful,
+    }  # fmt: skip
     return type(title, (DrawBlock,), attributes)
+
+
+def _documentation(drawing: Drawing) -> str:
+    """The docstring of a drawing, with an example."""
+    return (
+        f'{drawing.summary}\n\n`{{"type": "vision/{drawing.name}@v1", "name": "drawn", "image": "$inputs.image",\n'
+        '"predictions": "$steps.detect.predictions"}`'
+    )
 
 
 def _manifest(drawing: Drawing, title: str) -> type[DrawManifest]:

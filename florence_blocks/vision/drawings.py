@@ -20,7 +20,9 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
-Labels = Literal["Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Text"]
+Labels = Literal[
+    "Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Time In Zone", "Text"
+]
 
 
 def label_texts(found: sv.Detections, text: str) -> list[str]:
@@ -38,6 +40,7 @@ def label_texts(found: sv.Detections, text: str) -> list[str]:
         "Dimensions": [f"{width:.0f}x{height:.0f}" for width, height in sides],
         "Area": [f"{width * height:.0f}" for width, height in sides],
         "Tracker Id": tracks,
+        "Time In Zone": [f"{seconds:.1f} s" for seconds in found.data.get("time_in_zone", [0.0] * count)],
         "Text": [str(value) for value in found.data.get("text", names)],
     }[text]
 
@@ -100,6 +103,18 @@ def _inside(found: sv.Detections, size: tuple[int, int], **_: Any) -> sv.Detecti
     """The boxes that have a pixel within the image, cut to it."""
     edges = found.xyxy.clip(0, np.array([*size, *size]))
     return sv.Detections(xyxy=edges[(edges[:, 2] - edges[:, 0] >= 1) & (edges[:, 3] - edges[:, 1] >= 1)])
+
+
+def _anchored(annotator: Any, color: Any, lookup: Any, position: str, **own: Any) -> Any:
+    """An annotator of supervision that marks one point of every detection."""
+    return annotator(color=color, color_lookup=lookup, position=getattr(sv.Position, position), **own)
+
+
+def _tracked(found: sv.Detections, size: tuple[int, int], **_: Any) -> sv.Detections:
+    """Detections as they are, if they are tracks."""
+    if found.tracker_id is None:
+        raise ValueError("these detections are not tracked; `tracked_detections` of vision/byte_tracker@v1 would fit")
+    return found
 
 
 _Thickness: TypeAlias = Value[Annotated[int, Field(ge=1)]]
@@ -176,9 +191,7 @@ DRAWINGS = (
     Drawing(
         "dot_visualization", "Mark every detection with a dot.",
         {"position": (_Position, "CENTER"), "radius": (_Pixels, 4), "outline_thickness": (_Length, 0)},
-        lambda color, lookup, position, **own: sv.DotAnnotator(
-            color=color, color_lookup=lookup, position=getattr(sv.Position, position), **own
-        ),
+        lambda **own: _anchored(sv.DotAnnotator, **own),
     ),
     Drawing(
         "triangle_visualization", "Mark every detection with a triangle.",
@@ -186,9 +199,12 @@ DRAWINGS = (
             "position": (_Position, "TOP_CENTER"), "base": (_Pixels, 10), "height": (_Pixels, 10),
             "outline_thickness": (_Length, 0),
         },
-        lambda color, lookup, position, **own: sv.TriangleAnnotator(
-            color=color, color_lookup=lookup, position=getattr(sv.Position, position), **own
-        ),
+        lambda **own: _anchored(sv.TriangleAnnotator, **own),
+    ),
+    Drawing(
+        "trace_visualization", "Draw the way that every track has come.",
+        {"position": (_Position, "CENTER"), "trace_length": (_Pixels, 30), "thickness": (_Thickness, 1)},
+        lambda **own: _anchored(sv.TraceAnnotator, **own), prepared=_tracked, stateful=True,
     ),
     Drawing(
         "crop_visualization", "Show every detection enlarged beside itself.",

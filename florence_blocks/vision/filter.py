@@ -10,6 +10,7 @@ from florence_blocks.vision.detection import Detection, read_property, rows, sel
 from florence_blocks.vision.expression import Where
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positions, Share
 from florence_blocks.vision.operations import Chain, OperationsManifest, operated
+from florence_blocks.vision.zones import Point, Zone, within
 from workflow_engine.block import Block, DetectionsReference, Value
 from workflow_engine.lazy import LazyModule
 
@@ -40,7 +41,7 @@ class DetectionsFilter(Block):
         min_confidence: Value[Share | None] = Field(None, description="the least confidence to keep")
         min_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the least area in pixels to keep")
         max_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the largest area in pixels to keep")
-        zone: Value[list[tuple[float, float]] | None] = Field(None, description="corners (x, y) of the polygon to keep")
+        zone: Value[Zone | None] = Field(None, description="corners (x, y) of the polygon to keep")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
 
     outputs = DETECTIONS_OUTPUT
@@ -53,13 +54,13 @@ class DetectionsFilter(Block):
         min_confidence: float | None,
         min_area: float | None,
         max_area: float | None,
-        zone: list[tuple[float, float]] | None,
+        zone: list[Point] | None,
         zone_anchor: Positions,
         operations: Chain | None,
         operations_parameters: dict[str, Any],
     ) -> sv.Detections:
         """The detections of one image that are kept; the given ones stay as they are."""
-        within = None if zone is None else _within(predictions, zone, zone_anchor)
+        inside = None if zone is None else within(predictions, zone, zone_anchor)
 
         def keeps(one: Detection) -> bool:
             return (
@@ -67,18 +68,9 @@ class DetectionsFilter(Block):
                 and (min_confidence is None or read_property(one, "confidence") >= min_confidence)
                 and (min_area is None or read_property(one, "area") >= min_area)
                 and (max_area is None or read_property(one, "area") <= max_area)
-                and (within is None or within[one.index])
+                and (inside is None or inside[one.index])
                 and (where is None or where(one))
             )
 
         kept = select(predictions, [one.index for one in rows(predictions) if keeps(one)])
         return operated(kept, operations, operations_parameters)
-
-
-def _within(found: sv.Detections, zone: list[tuple[float, float]], anchor: Positions) -> list[bool]:
-    """Whether the anchor of every detection lies within a polygon or on its edge."""
-    if len(zone) < 3:
-        raise ValueError(f"a zone has at least three corners, not {len(zone)}")
-    polygon = np.array(zone, dtype=np.float32)
-    points = found.get_anchors_coordinates(getattr(sv.Position, anchor)).tolist()
-    return [cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for x, y in points]

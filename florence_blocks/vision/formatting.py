@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator
 
 from florence_blocks.vision.operations import Chain, Condition
-from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Value
+from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Reference, Value
+from workflow_engine.detections import is_detections, serialise
 from workflow_engine.errors import listing
-from workflow_engine.kinds import ANY, LIST_OF_VALUES, STRING
+from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
 
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\s*([A-Za-z0-9_-]+)\s*\}")
 
 
@@ -212,6 +216,78 @@ class CsvFormatter(Block):
             values = [lists[name][row] if name in lists else value for name, value in columns.items()]
             writer.writerow([_harmless(value) for value in values] + [now] * timestamp)
         return out.getvalue()
+
+
+class JsonFormatter(Block):
+    """Values as JSON text; detections in the form of the language.
+
+    `{"type": "vision/json_formatter@v1", "name": "found", "data": {"shapes": "$steps.detect.predictions"}, "indent": 2}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/json_formatter@v1"]
+        data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(description="values by name")
+        data_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
+        indent: Annotated[int, Field(ge=0)] | None = Field(None, description="spaces a level; all in a line without it")
+
+    outputs = {"json_content": Output(STRING)}
+
+    def run(self, data: dict[str, Any], data_operations: dict[str, Chain], indent: int | None) -> str:
+        """The text of one element."""
+        return json.dumps(_operated(data, data_operations), default=_plain, ensure_ascii=False, indent=indent)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no notation for."""
+    if is_detections(value):
+        return serialise(value)
+    if hasattr(value, "tolist"):  # numpy
+        return value.tolist()
+    raise ValueError(f"a {type(value).__name__} has no place in JSON; texts, numbers, lists and detections would fit")
+
+
+class JsonParser(Block):
+    """The fields of a JSON text, such as one that a language model wrote; those that are missing are null.
+
+    `{"type": "vision/json_parser@v1", "name": "parsed", "raw_json": "$steps.ask.text", "expected_fields": ["colour"]}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/json_parser@v1", "roboflow_core/json_parser@v1"]
+        raw_json: Annotated[Reference, Accepts(STRING, LANGUAGE_MODEL_OUTPUT)] = Field(
+            description="JSON, as it is or in a Markdown block"
+        )
+        expected_fields: list[str] = Field(description="the outputs of the step, beside error_status")
+
+        @field_validator("expected_fields")
+        @classmethod
+        def _names(cls, names: list[str]) -> list[str]:
+            if "error_status" in names:
+                raise ValueError("`error_status` is an output of the step already; another name would fit")
+            return names
+
+    outputs = {"error_status": Output(BOOLEAN)}
+    light = True
+
+    @classmethod
+    def outputs_of(cls, manifest: Any) -> Mapping[str, Output]:
+        """`error_status` and the expected fields."""
+        return {**cls.outputs, **{name: Output() for name in manifest.expected_fields}}
+
+    def run(self, raw_json: str, expected_fields: list[str]) -> dict[str, Any]:
+        """The fields of one text; `error_status` tells whether it is no object or lacks some."""
+        block = _FENCED.search(raw_json)
+        try:
+            found = json.loads(block[1] if block else raw_json)
+        except json.JSONDecodeError:
+            found = None
+        given = found if isinstance(found, dict) else {}
+        missing = any(name not in given for name in expected_fields) or not isinstance(found, dict)
+        return {"error_status": missing, **{name: given.get(name) for name in expected_fields}}
 
 
 def _harmless(value: Any) -> Any:

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from florence_blocks.vision import adjust, combine, crop, drawings, filter, flow, formatting, panels, reading, transform
+from florence_blocks.vision import (
+    adjust,
+    combine,
+    crop,
+    drawings,
+    files,
+    filter,
+    flow,
+    formatting,
+    panels,
+    perspective,
+    reading,
+    tracking,
+    transform,
+    zones,
+)  # fmt: skip
 from workflow_engine.block import Block
 from workflow_engine.hookspecs import hookimpl
 
@@ -33,13 +48,23 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         formatting.FirstNonEmptyOrDefault,
         formatting.DimensionCollapse,
         formatting.CsvFormatter,
+        formatting.JsonFormatter,
+        formatting.JsonParser,
         reading.StitchOcrDetections,
         transform.ConvertGrayscale,
         transform.ImageBlur,
         transform.ImagePreprocessing,
         transform.Threshold,
+        perspective.PerspectiveCorrection,
         panels.TextDisplay,
         panels.GridVisualization,
         panels.ModelComparison,
+        tracking.ByteTracker,
+        tracking.LineCounter,
+        tracking.TimeInZone,
+        zones.DetectionsCount,
+        zones.PolygonZoneVisualization,
+        zones.LineCounterVisualization,
+        files.LocalFileSink,
         *drawings.BLOCKS,
     )

@@ -135,6 +135,13 @@ def test_sort_pictures() -> None:
     assert texts["kind"] == "text" and texts["caption"] is None and len(texts["words"]) == len(SCENE.words)
 
 
+def test_track_and_count() -> None:
+    picture, row = shown("track_and_count")
+    assert (row["to_the_right"], row["to_the_left"]) == (1, 1)  # one shape crosses the line each way
+    assert len(matches(found(row["tracks"]), shapes(picture))) == len(picture.shapes) == 2
+    assert not np.array_equal(row["picture"].bgr, picture.image)
+
+
 def test_the_demo_runs_the_main_example_and_leaves_its_picture(tmp_path: Path) -> None:
     kept = json.loads((ROOT / "florence_blocks" / "demo" / "workflow.json").read_text())
     assert kept == json.loads((EXAMPLES / "detect_filter_crop_read.json").read_text())

@@ -56,7 +56,7 @@ def test_a_zone_keeps_what_has_its_anchor_inside() -> None:
     zone = [[0, 0], [30, 0], [30, 30], [0, 30]]
     assert changed("detections_filter", zone=zone).xyxy[:, 0].tolist() == [0]
     assert changed("detections_filter", zone=zone, zone_anchor="TOP_LEFT").xyxy[:, 0].tolist() == [0, 20]
-    with pytest.raises(Exception, match="at least three corners"):
+    with pytest.raises(Exception, match="at least 3 items"):
         changed("detections_filter", zone=zone[:2])
 
 

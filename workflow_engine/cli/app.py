@@ -50,30 +50,42 @@ def run(
     images: Annotated[list[str] | None, typer.Argument(help="images, folders or glob patterns", show_default=False)] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="a parameter: name=value (JSON, else text)")] = None,
     input_: Annotated[str | None, typer.Option("--input", help="the input the images are for, when there are several")] = None,
-    out: Annotated[Path | None, typer.Option(help="folder for results.jsonl and every image output as PNG")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for results.jsonl and every image output as PNG; or a video")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on where an earlier run into the same folder stopped")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="go on, and do the images that failed again")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="start anew where the folder holds results")] = False,
     json_: Annotated[bool, typer.Option("--json", help="print one JSON line per image instead of a summary")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images per run of the workflow; bounds the memory")] = 8,
     timeout: Annotated[float | None, typer.Option(help="seconds for each batch")] = None,
+    video: Annotated[str | None, typer.Option(help="a video file, stream address or camera instead of images")] = None,
+    stride: Annotated[int, typer.Option(min=1, help="take every n-th frame of the video")] = 1,
+    start: Annotated[float, typer.Option("--from", min=0, help="seconds of the video to leave out")] = 0.0,
+    end: Annotated[float | None, typer.Option("--to", help="seconds of the video at which to stop")] = None,
+    show: Annotated[str | None, typer.Option(help="the image output that --out VIDEO shows; the first one without it")] = None,
     allow_urls: Annotated[bool, typer.Option(help="fetch images from http(s) addresses")] = False,
+    allow_files: Annotated[Path | None, typer.Option(help="the folder in which blocks may write files")] = None,
     stop_on_error: Annotated[bool, typer.Option(help="stop at the first element that fails")] = False,
     report: Annotated[bool, typer.Option(help="print what each step did")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="print what took how long; write trace.json")] = False,
 ) -> None:
-    """Run a workflow on an image, several, a folder or a glob pattern."""
+    """Run a workflow on an image, several, a folder, a glob pattern, or the frames of a video.
+
+    With --video, --out may be a video too (out.mp4): it shows an image output frame by frame, its other results lie beside it
+    (out.jsonl).
+    """
     from workflow_engine.cli.kept import Earlier
-    from workflow_engine.cli.running import RunOptions, run_workflow
+    from workflow_engine.cli.running import Frames, RunOptions, run_workflow
 
     if resume + retry + overwrite > 1:
         stop("--resume, --retry and --overwrite exclude each other")
     if (resume or retry) and out is None:
         stop("--resume and --retry need --out, the folder of the earlier run")
     earlier: Earlier = "retry" if retry else "resume" if resume else "overwrite" if overwrite else "refuse"
+    frames = None if video is None else Frames(video, stride, start, end, show)
     options = RunOptions(
-        images=images or [], parameters=_parameters(set_ or []), input_name=input_, out=out, earlier=earlier, as_json=json_,
-        batch=batch, timeout=timeout, allow_urls=allow_urls, strict=stop_on_error, report=report, profile=profile,
+        images=images or [], frames=frames, parameters=_parameters(set_ or []), input_name=input_, out=out, earlier=earlier,
+        as_json=json_, batch=batch, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files, strict=stop_on_error,
+        report=report, profile=profile,
     )  # fmt: skip
     raise SystemExit(run_workflow(definition, options))
 

@@ -11,8 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Protocol
 
+from workflow_engine.cli.files import ImageFolder
+from workflow_engine.data import Image
 from workflow_engine.errors import WorkflowError
 
 Earlier = Literal["refuse", "resume", "retry", "overwrite"]
@@ -27,7 +29,9 @@ class KeptError(WorkflowError):
 
 
 def digest_of(source: Any) -> str:
-    """A digest of a file's bytes; of anything else, of its text."""
+    """A digest of a file's bytes, of an image's pixels; of anything else, of its text."""
+    if isinstance(source, Image):
+        return source.digest.hex()
     found = hashlib.blake2b(digest_size=16)
     if isinstance(source, Path):
         with contextlib.suppress(OSError), source.open("rb") as file:  # what cannot be read fails in its run
@@ -38,17 +42,37 @@ def digest_of(source: Any) -> str:
     return found.hexdigest()
 
 
-class Kept:
-    """The results file of a folder.
+class Results(Protocol):
+    """Where the results of a run are kept.
 
     Attributes:
-        folder: the folder, made where it is missing.
+        place: the folder or file, for people.
         done: how many images of this run have results of an earlier one.
     """
 
+    place: Path
+    done: int
+
+    def has(self, label: str, source: Any) -> bool:
+        """Whether an image has results already; called once for every image, in order."""
+
+    def keep(self, label: str, source: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Keep the images among the outputs of an image; the outputs with the names of their files instead."""
+
+    def add(self, label: str, source: Any, line: dict[str, Any]) -> None:
+        """Keep the other results of an image."""
+
+    def close(self) -> None:
+        """No more results."""
+
+
+class Kept:
+    """Results in a folder: a file of lines, and the images as PNG files beside it."""
+
     def __init__(self, folder: Path, earlier: Earlier) -> None:
-        self.folder = folder
+        self.place = folder
         self.done = 0
+        self._images = ImageFolder(folder)
         path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,11 +85,19 @@ class Kept:
             raise KeptError(f"--out {folder} cannot be written: {error.strerror}") from None
 
     def has(self, label: str, source: Any) -> bool:
-        """Whether an image has results already, and is the same image still."""
+        """Whether an image has results already, and is the same image still.
+
+        Every image gets the name of its pictures here, so that a resumed run gives the same names.
+        """
+        self._images.name(label)
         if not self._known or (label, digest_of(source)) not in self._known:
             return False
         self.done += 1
         return True
+
+    def keep(self, label: str, source: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Write the images among the outputs; the outputs with the names of their files instead."""
+        return {name: self._images.keep(value, label, name) for name, value in outputs.items()}
 
     def add(self, label: str, source: Any, line: dict[str, Any]) -> None:
         """Keep the results of an image."""

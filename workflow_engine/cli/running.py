@@ -6,24 +6,37 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from workflow_engine.cli.files import ImageFolder, find_images
-from workflow_engine.cli.kept import Earlier, Kept
+from workflow_engine.cli.files import find_images
+from workflow_engine.cli.filmed import SUFFIXES, Filmed
+from workflow_engine.cli.kept import Earlier, Kept, Results
 from workflow_engine.data import Image
 from workflow_engine.detections import is_detections
 from workflow_engine.errors import WorkflowError, WorkflowRunError, did_you_mean, listing
 from workflow_engine.profile import Profile, profiled
 from workflow_engine.results import to_json
 from workflow_engine.stream import StreamTotals
+from workflow_engine.video import Video
 from workflow_engine.workflow import Workflow, compile
 
 PROGRESS_AFTER_SECONDS = 2.0
+
+
+@dataclass
+class Frames:
+    """The options about a video."""
+
+    source: str
+    stride: int
+    start: float
+    end: float | None
+    show: str | None
 
 
 @dataclass
@@ -31,6 +44,7 @@ class RunOptions:
     """The options of `workflow run`."""
 
     images: list[str]
+    frames: Frames | None
     parameters: dict[str, Any]
     input_name: str | None
     out: Path | None
@@ -39,6 +53,7 @@ class RunOptions:
     batch: int
     timeout: float | None
     allow_urls: bool
+    allow_files: Path | None
     strict: bool
     report: bool
     profile: bool
@@ -54,57 +69,108 @@ def run_workflow(definition: Path, options: RunOptions) -> int:
     for warning in workflow.warnings:
         typer.echo(f"warning: {warning}", err=True)
     name = _image_input(workflow, options)
-    sources = find_images(options.images) if name else []
-    if name and not sources:
-        raise ArgumentError(f"`{name}` needs images: files, folders or glob patterns")
-    kept = Kept(options.out, options.earlier) if options.out else None
-    with profiled() if options.profile else contextlib.nullcontext() as profile:
-        totals = _stream(workflow, name, sources, kept, options) if name else _once(workflow, kept, options)
-    if kept:
-        kept.close()
-    _finish(totals, kept, options)
+    sources = _sources(name, options)
+    results = _results(workflow, sources, options)
+    with profiled() if options.profile else contextlib.nullcontext() as profile, _closing(results):
+        totals = _stream(workflow, name, sources, results, options) if name else _once(workflow, results, options)
+    _finish(totals, results, options)
     if profile is not None:
         _print_profile(profile, (options.out or Path()) / "trace.json")
     return 1 if totals.errors else 0
 
 
-def _stream(workflow: Workflow, name: str, sources: list[Any], kept: Kept | None, options: RunOptions) -> StreamTotals:
+@contextlib.contextmanager
+def _closing(results: Results | None) -> Iterator[None]:
+    """Whatever happens, what was finished is whole."""
+    try:
+        yield
+    finally:
+        if results is not None:
+            results.close()
+
+
+def _sources(name: str | None, options: RunOptions) -> Sequence[Any] | Video:
+    """What the workflow runs on: files in order, or the frames of a video."""
+    if options.frames is None:
+        found = find_images(options.images) if name else []
+        if name and not found:
+            raise ArgumentError(f"`{name}` needs images: files, folders or glob patterns; or --video")
+        return found
+    if options.images:
+        raise ArgumentError("images and --video exclude each other")
+    if name is None:
+        raise ArgumentError("the workflow takes no images, so --video has nothing to give to it")
+    frames = options.frames
+    try:
+        return Video(frames.source, stride=frames.stride, start=frames.start, end=frames.end)
+    except ValueError as error:
+        raise ArgumentError(f"--video {frames.source}: {error}") from None
+
+
+def _results(workflow: Workflow, sources: Sequence[Any] | Video, options: RunOptions) -> Results | None:
+    """Where results are kept."""
+    show = options.frames.show if options.frames else None
+    names = [output.name for output in workflow.plan.outputs]
+    if show is not None and show not in names:
+        raise ArgumentError(f"--show {show}: no such output ({did_you_mean(show, names) or listing(names)})")
+    if options.out is None:
+        return None
+    stateful = [step.name for step in workflow.plan.steps if step.block.stateful]
+    if stateful and options.earlier in ("resume", "retry"):
+        raise ArgumentError(f"step `{stateful[0]}` remembers what came before, so a run cannot go on in the middle; "
+                            "--overwrite starts anew")  # fmt: skip
+    if options.out.suffix.lower() not in SUFFIXES:
+        return Kept(options.out, options.earlier)
+    if not isinstance(sources, Video):
+        raise ArgumentError(f"--out {options.out}: a video is written of a video (--video); a folder would fit")
+    source = Path(options.frames.source) if options.frames else None
+    if source is not None and options.out.exists() and source.exists() and options.out.samefile(source):
+        raise ArgumentError(f"--out {options.out} is the video that is read; another name would fit")
+    return Filmed(options.out, options.earlier, sources.rate, show)
+
+
+def _stream(
+    workflow: Workflow, name: str, sources: Sequence[Any] | Video, results: Results | None, options: RunOptions
+) -> StreamTotals:
     """Every image that has no results yet."""
-    folder = ImageFolder(kept.folder) if kept else None
+    count = sources.frames if isinstance(sources, Video) else len(sources)
     with workflow.stream(
-        _left(sources, kept, folder), input=name, batch=options.batch, timeout=options.timeout, allow_urls=options.allow_urls,
-        on_error="raise" if options.strict else "report", **options.parameters,
-    ) as stream, _progress(len(sources)) as moved:  # fmt: skip
+        _left(sources, results), input=name, batch=options.batch, timeout=options.timeout, allow_urls=options.allow_urls,
+        allow_files=options.allow_files, on_error="raise" if options.strict else "report", **options.parameters,
+    ) as stream, _progress(count) as moved:  # fmt: skip
         try:
             for item in stream:
-                _emit(item.source, item.outputs, [str(error) for error in item.errors], workflow, kept, folder, options)
-                moved(item.index + 1 + (kept.done if kept else 0))
+                _emit(item.source, item.outputs, [str(error) for error in item.errors], workflow, results, options)
+                moved(item.index + 1 + (results.done if results else 0))
         except WorkflowRunError as error:
             raise ArgumentError(str(error)) from error
         return stream.totals
 
 
-def _left(sources: list[Any], kept: Kept | None, folder: ImageFolder | None) -> Iterator[Any]:
-    """The images without results; every one gets its name for pictures, so that a resumed run gives the same names."""
+def _label(source: Any) -> str:
+    """What an image is called in results."""
+    return source.name if isinstance(source, Image) else str(source)
+
+
+def _left(sources: Iterable[Any], results: Results | None) -> Iterator[Any]:
+    """The images without results."""
     for source in sources:
-        if folder:
-            folder.name(str(source))
-        if not (kept and kept.has(str(source), source)):
+        if results is None or not results.has(_label(source), source):
             yield source
 
 
-def _once(workflow: Workflow, kept: Kept | None, options: RunOptions) -> StreamTotals:
+def _once(workflow: Workflow, results: Results | None, options: RunOptions) -> StreamTotals:
     """A workflow without images."""
     totals = StreamTotals()
     try:
-        result = workflow.run(options.parameters, timeout=options.timeout, on_error="raise" if options.strict else "report")
+        result = workflow.run(options.parameters, timeout=options.timeout, allow_files=options.allow_files,
+                              on_error="raise" if options.strict else "report")  # fmt: skip
     except WorkflowRunError as error:
         raise ArgumentError(str(error)) from error
     totals.add(result)
-    folder = ImageFolder(kept.folder) if kept else None
     errors = [str(error) for error in result.report.errors]
     for outputs in result.outputs:
-        _emit(None, outputs, errors, workflow, kept, folder, options)
+        _emit(None, outputs, errors, workflow, results, options)
     return totals
 
 
@@ -145,17 +211,16 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _emit(
-    source: Any, outputs: dict[str, Any], errors: list[str], workflow: Workflow, kept: Kept | None, folder: ImageFolder | None,
-    options: RunOptions,
-) -> None:  # fmt: skip
+    source: Any, outputs: dict[str, Any], errors: list[str], workflow: Workflow, results: Results | None, options: RunOptions
+) -> None:
     """One image's results: a line of JSON, or a few lines for people."""
-    label = str(source) if source is not None else ""
-    if folder is not None:
-        outputs = {name: folder.keep(value, label, name) for name, value in outputs.items()}
-    if kept or options.as_json:
+    label = _label(source) if source is not None else ""
+    if results is not None:
+        outputs = results.keep(label, source, outputs)
+    if results or options.as_json:
         line = {"outputs": to_json(outputs, workflow.registry.kinds), "errors": errors}
-        if kept:
-            kept.add(label, source, line)
+        if results:
+            results.add(label, source, line)
         if options.as_json:
             typer.echo(json.dumps({"input": label, **line}, ensure_ascii=False))
     if not options.as_json:
@@ -197,16 +262,16 @@ def _print_profile(profile: Profile, trace: Path) -> None:
     typer.echo(f"trace in {trace}", err=True)
 
 
-def _finish(totals: StreamTotals, kept: Kept | None, options: RunOptions) -> None:
+def _finish(totals: StreamTotals, results: Results | None, options: RunOptions) -> None:
     if options.report:
         width = max(map(len, totals.steps), default=4)
         typer.echo(f"{'step':<{width}}  elements  done  skipped  failed  seconds", err=True)
         for name, step in totals.steps.items():
             counts = f"{step.elements:8d}  {step.done:4d}  {step.skipped:7d}  {step.failed:6d}  {step.seconds:7.3f}"
             typer.echo(f"{name:<{width}}  {counts}", err=True)
-    if kept and not options.as_json:
-        earlier = f", {kept.done} were there already" if kept.done else ""
-        typer.echo(f"{totals.images} results in {kept.folder}{earlier}", err=True)
+    if results and not options.as_json:
+        earlier = f", {results.done} were there already" if results.done else ""
+        typer.echo(f"{totals.images} results in {results.place}{earlier}", err=True)
     if totals.errors:
-        again = "; --retry does their images again" if kept else ""
+        again = "; --retry does their images again" if isinstance(results, Kept) else ""
         typer.echo(f"{totals.errors} elements failed{again}", err=True)

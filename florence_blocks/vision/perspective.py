@@ -1,0 +1,119 @@
+"""Planes seen from straight ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from florence_blocks.vision.detection import fitting, select
+from florence_blocks.vision.fields import Positive, either
+from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
+from workflow_engine.data import Image
+from workflow_engine.detections import object_array, on_image
+from workflow_engine.kinds import DETECTIONS, IMAGE, INTEGER
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    import supervision as sv
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+
+class PerspectiveCorrection(Block):
+    """Look straight at a plane: a quadrilateral of the image becomes a rectangle, detections with it.
+
+    Of several quadrilaterals, such as those of a detector, the largest counts. What comes of it is an image of its own:
+    its coordinates do not lead back to the first one.
+
+    `{"type": "vision/perspective_correction@v1", "name": "flat", "images": "$inputs.image",
+    "perspective_polygons": [[20, 30], [140, 20], [150, 150], [10, 140]], "warp_image": true}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/perspective_correction@v1", "roboflow_core/perspective_correction@v1",
+                      "PerspectiveCorrection"]  # fmt: skip
+        images: ImageReference = either("images", "image")
+        predictions: DetectionsReference | None = Field(None, description="what shall be seen from the new side")
+        perspective_polygons: Value[list[Any]] = Field(description="four corners (x, y), or a list of such quadrilaterals")
+        transformed_rect_width: Value[Positive] = Field(1000, description="width of the rectangle in pixels")
+        transformed_rect_height: Value[Positive] = Field(1000, description="height of the rectangle in pixels")
+        extend_perspective_polygon_by_detections_anchor: Literal[""] = Field(
+            "", description="accepted for other runtimes, empty; quadrilaterals stay as they are"
+        )
+        warp_image: Value[bool] = Field(False, description="whether pixels are transformed too, not detections only")
+
+    outputs = {
+        "corrected_coordinates": Output(*DETECTIONS),
+        "warped_image": Output(IMAGE),
+        "extended_transformed_rect_width": Output(INTEGER),
+        "extended_transformed_rect_height": Output(INTEGER),
+    }
+
+    def run(
+        self,
+        images: Image,
+        predictions: sv.Detections | None,
+        perspective_polygons: list[Any],
+        transformed_rect_width: int,
+        transformed_rect_height: int,
+        extend_perspective_polygon_by_detections_anchor: str,
+        warp_image: bool,
+    ) -> dict[str, Any]:
+        """The rectangle of one image and what lies on it."""
+        width, height = transformed_rect_width, transformed_rect_height
+        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        matrix = cv2.getPerspectiveTransform(_quadrilateral(perspective_polygons), corners)
+        pixels: Any = cv2.warpPerspective(images.bgr, matrix, (width, height)) if warp_image else None
+        flat = images if pixels is None else Image(pixels, name=images.name, seconds=images.seconds)
+        found = sv.Detections.empty() if predictions is None else fitting(predictions, images.size)
+        seen = on_image(_projected(found, matrix, (width, height)), flat)
+        return {"corrected_coordinates": seen, "warped_image": flat, "extended_transformed_rect_width": width,
+                "extended_transformed_rect_height": height}  # fmt: skip
+
+
+def _quadrilateral(given: list[Any]) -> Any:
+    """The largest quadrilateral `[4, 2]`, clockwise from the corner at the upper left."""
+    try:
+        several = np.array(given, np.float32).reshape(-1, 4, 2)
+    except (ValueError, TypeError):
+        several = np.zeros((0, 4, 2), np.float32)
+    if not len(several):
+        raise ValueError("a perspective needs four corners (x, y), or a list of such quadrilaterals")
+    quad = max(several, key=cv2.contourArea)
+    if cv2.contourArea(quad) < 1:
+        raise ValueError(f"the corners {quad.tolist()} enclose nothing; a quadrilateral with an area would fit")
+    from_middle = quad - quad.mean(axis=0)
+    around = quad[np.argsort(np.arctan2(from_middle[:, 1], from_middle[:, 0]))]
+    return np.roll(around, -int(around.sum(axis=1).argmin()), axis=0)
+
+
+def _projected(found: sv.Detections, matrix: Any, size: tuple[int, int]) -> sv.Detections:
+    """Detections through a perspective: boxes around where their corners come to lie."""
+    seen = select(found, list(range(len(found))))
+    corners = _through(found.xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2), matrix)
+    seen.xyxy = np.hstack([corners.min(axis=1), corners.max(axis=1)])
+    if found.mask is not None:
+        masks = [cv2.warpPerspective(mask.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST) for mask in found.mask]
+        seen.mask = np.array(masks, dtype=bool).reshape(-1, size[1], size[0])
+    if "quads" in found.data:
+        seen.data["quads"] = _through(np.asarray(found.data["quads"]), matrix)
+    if "polygons" in found.data:
+        seen.data["polygons"] = object_array([[_through(outline[None], matrix)[0] for outline in outlines]
+                                              for outlines in found.data["polygons"]])  # fmt: skip
+    return seen
+
+
+def _through(points: Any, matrix: Any) -> Any:
+    """Points `[n, k, 2]` through a perspective."""
+    return (
+        cv2.perspectiveTransform(points.reshape(1, -1, 2).astype(float), matrix).reshape(points.shape)
+        if points.size
+        else points
+    )

@@ -1,0 +1,133 @@
+"""Zones and counts: how many there are, within a polygon or at all, and pictures of polygons and lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from florence_blocks.vision.detection import select
+from florence_blocks.vision.draw import colour
+from florence_blocks.vision.fields import IMAGE_OUTPUT, Positions, Positive, Share, either
+from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
+from workflow_engine.data import Image
+from workflow_engine.kinds import DETECTIONS, DICTIONARY, INTEGER
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    import supervision as sv
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
+    sv = LazyModule("supervision")
+
+Point: TypeAlias = tuple[float, float]
+Zone: TypeAlias = Annotated[list[Point], Field(min_length=3)]
+"""The corners (x, y) of a polygon, in pixels."""
+Line: TypeAlias = tuple[Point, Point]
+"""The two ends (x, y) of a line, in pixels."""
+
+
+def within(found: sv.Detections, zone: list[Point], anchor: Positions) -> list[bool]:
+    """Whether the anchor of every detection lies within a polygon or on its edge."""
+    polygon = np.array(zone, dtype=np.float32)
+    points = found.get_anchors_coordinates(getattr(sv.Position, anchor)).tolist()
+    return [cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for x, y in points]
+
+
+class DetectionsCount(Block):
+    """Count detections: all, those of each class, and only within a zone where one is given.
+
+    `{"type": "vision/detections_count@v1", "name": "in_zone", "predictions": "$steps.detect.predictions",
+    "zone": [[0, 0], [80, 0], [80, 160], [0, 160]]}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/detections_count@v1"]
+        predictions: DetectionsReference
+        classes: Value[list[str] | None] = Field(None, description="the names to count, listed even where none is there")
+        zone: Value[Zone | None] = Field(None, description="corners (x, y) of the polygon to count in")
+        zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
+
+    outputs = {"count": Output(INTEGER), "per_class": Output(DICTIONARY), "predictions": Output(*DETECTIONS)}
+
+    def run(
+        self, predictions: sv.Detections, classes: list[str] | None, zone: list[Point] | None, zone_anchor: Positions
+    ) -> dict[str, Any]:
+        """How many there are on one image, and which."""
+        inside = [True] * len(predictions) if zone is None else within(predictions, zone, zone_anchor)
+        names = [str(name) for name in predictions.data.get("class_name", [""] * len(predictions))]
+        kept = [place for place, name in enumerate(names) if inside[place] and (classes is None or name in classes)]
+        counts = Counter(names[place] for place in kept)
+        listed = counts if classes is None else {name: counts[name] for name in classes}
+        return {"count": len(kept), "per_class": dict(listed), "predictions": select(predictions, kept)}
+
+
+class PolygonZoneVisualization(Block):
+    """Tint a zone.
+
+    `{"type": "vision/polygon_zone_visualization@v1", "name": "drawn", "image": "$inputs.image",
+    "zone": [[0, 0], [80, 0], [80, 160], [0, 160]]}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/polygon_zone_visualization@v1", "roboflow_core/polygon_zone_visualization@v1"]
+        image: ImageReference = either("image", "images")
+        zone: Value[Zone] = Field(description="corners (x, y) of the polygon")
+        color: Value[str] = "#5bb573"
+        opacity: Value[Share] = 0.3
+        copy_image: Value[bool] = Field(True, description="accepted for other runtimes; drawing always happens on a copy")
+
+    outputs = IMAGE_OUTPUT
+    parallel = True
+
+    def run(self, image: Image, zone: list[Point], color: str, opacity: float, copy_image: bool) -> Image:
+        """The image of one element with its zone."""
+        canvas = image.bgr.copy()
+        cover = canvas.copy()
+        cv2.fillPoly(cover, [np.rint(zone).astype(np.int32)], colour(color).as_bgr(), cv2.LINE_AA)
+        return image.derive(np.asarray(cv2.addWeighted(cover, opacity, canvas, 1 - opacity, 0), np.uint8))
+
+
+class LineCounterVisualization(Block):
+    """Draw a counting line and how many have crossed it in each direction.
+
+    `{"type": "vision/line_counter_visualization@v1", "name": "drawn", "image": "$inputs.image", "zone": [[0, 80], [160, 80]],
+    "count_in": "$steps.line.count_in", "count_out": "$steps.line.count_out"}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/line_counter_visualization@v1", "roboflow_core/line_counter_visualization@v1"]
+        image: ImageReference = either("image", "images")
+        zone: Value[Line] = Field(description="the two ends (x, y) of the line")
+        color: Value[str] = "#5bb573"
+        thickness: Value[Positive] = 2
+        text_thickness: Value[Positive] = 1
+        text_scale: Value[Annotated[float, Field(gt=0)]] = 1.0
+        count_in: Value[int] = 0
+        count_out: Value[int] = 0
+        opacity: Value[Share] = 0.3
+        copy_image: Value[bool] = Field(True, description="accepted for other runtimes; drawing always happens on a copy")
+
+    outputs = IMAGE_OUTPUT
+    parallel = True
+
+    def run(self, image: Image, zone: Line, count_in: int, count_out: int, **fields: Any) -> Image:
+        """The image of one element with its line."""
+        canvas = image.bgr.copy()
+        cover, ink = canvas.copy(), colour(fields["color"]).as_bgr()
+        (x1, y1), (x2, y2) = np.rint(zone).astype(int).tolist()
+        cv2.line(cover, (x1, y1), (x2, y2), ink, fields["thickness"], cv2.LINE_AA)
+        drawn = np.asarray(cv2.addWeighted(cover, fields["opacity"], canvas, 1 - fields["opacity"], 0), np.uint8)
+        said, scale, thickness = f"in: {count_in}  out: {count_out}", fields["text_scale"], fields["text_thickness"]
+        cv2.putText(drawn, said, (x1, max(y1 - 4, 10)), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+        return image.derive(drawn)
