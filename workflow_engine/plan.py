@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workflow_engine.block import Block, Output
@@ -113,3 +113,29 @@ class Plan:
     inputs: tuple[PlannedInput, ...]
     steps: tuple[PlannedStep, ...]
     outputs: tuple[PlannedOutput, ...]
+
+
+def anew(plan: Plan) -> Plan:
+    """The same plan with blocks that remember nothing."""
+    return replace(plan, steps=tuple(replace(step, block=type(step.block)()) for step in plan.steps))
+
+
+def watched(plan: Plan) -> Plan:
+    """The same plan with outputs for its images, `$inputs.name`, and for all that steps give, `$steps.name`, as dicts."""
+    more = [
+        PlannedOutput(f"$inputs.{item.name}", {"": ("", item.name)}, {"": item.kinds}, item.level, to_root=False)
+        for item in plan.inputs
+        if item.is_image
+    ]
+    more += [
+        PlannedOutput(
+            name=f"$steps.{step.name}",
+            columns={name: (step.name, name) for name in step.outputs},
+            kinds={name: output.kinds for name, output in step.outputs.items()},
+            level=step.output_level,
+            to_root=False,
+        )
+        for step in plan.steps
+        if step.outputs
+    ]
+    return replace(plan, outputs=(*plan.outputs, *more))

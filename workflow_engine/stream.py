@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from workflow_engine.executor import Cancellation
-from workflow_engine.report import ElementError, StepReport
+from workflow_engine.report import ElementError, Skip, StepReport
 from workflow_engine.results import RunResult
 
 if TYPE_CHECKING:
@@ -30,12 +30,14 @@ class Streamed:
         source: what the iterable gave.
         outputs: its outputs by name.
         errors: what failed for it; the first index of their elements is that of its batch.
+        skips: what was skipped for it, likewise.
     """
 
     index: int
     source: Any
     outputs: dict[str, Any]
     errors: tuple[ElementError, ...]
+    skips: tuple[Skip, ...]
 
 
 @dataclass
@@ -119,7 +121,8 @@ class Stream(Iterator[Streamed]):
         self.totals.add(result)
         for row, (source, outputs) in enumerate(zip(sources, result.outputs, strict=True)):
             errors = tuple(error for error in result.report.errors if not error.element or error.element[0] == row)
-            self._ready.append(Streamed(self._count, source, outputs, errors))
+            skips = tuple(skip for skip in result.report.skips if not skip.element or skip.element[0] == row)
+            self._ready.append(Streamed(self._count, source, outputs, errors, skips))
             self._count += 1
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from workflow_engine.errors import Problem, WorkflowInputError, listing
 from workflow_engine.executor import Cancellation, Execution
 from workflow_engine.inputs import load_inputs
 from workflow_engine.language import read_definition
-from workflow_engine.plan import Plan
+from workflow_engine.plan import Plan, anew, watched
 from workflow_engine.plugins import Registry
 from workflow_engine.results import RunResult, collect
 from workflow_engine.stream import Stream
@@ -27,13 +27,16 @@ class Workflow:
         plan: what will be executed.
         warnings: what was ignored in steps that were written for another runtime.
         registry: the blocks and kinds it is made of.
+        name: what its definition is called; empty where it has no name.
+        description: what its definition says about itself.
     """
 
-    def __init__(self, plan: Plan, warnings: tuple[Problem, ...], known: Registry, definition: Mapping[str, Any]) -> None:
+    def __init__(self, plan: Plan, warnings: tuple[Problem, ...], known: Registry, name: str = "", about: str = "") -> None:
         self.plan = plan
         self.warnings = warnings
         self.registry = known
-        self._definition = definition
+        self.name = name
+        self.description = about
 
     @property
     def image_inputs(self) -> tuple[str, ...]:
@@ -118,9 +121,19 @@ class Workflow:
         if batch < 1 or ahead < 1:
             raise ValueError(f"batch={batch}, ahead={ahead}; numbers of at least 1 would fit")
         stateful = any(step.block.stateful for step in self.plan.steps)
-        workflow = compile(self._definition, registry=self.registry) if stateful else self
+        workflow = self._with(anew(self.plan)) if stateful else self
         return Stream(workflow, images, input or names[0], parameters, batch=batch, ahead=1 if stateful else ahead,
                       on_error=on_error, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files)  # fmt: skip
+
+    def watched(self) -> Workflow:
+        """The same workflow, which also gives its images, as outputs `$inputs.name`, and what each of its steps gave.
+
+        The outputs `$steps.name` are dicts of the step's outputs.
+        """
+        return self._with(watched(self.plan))
+
+    def _with(self, plan: Plan) -> Workflow:
+        return Workflow(plan, self.warnings, self.registry, self.name, self.description)
 
 
 def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | None = None) -> Workflow:
@@ -137,4 +150,4 @@ def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | 
     known = registry if registry is not None else plugins.registry()
     read = read_definition(definition)
     plan, warnings = compile_definition(read, known)
-    return Workflow(plan, warnings, known, read)
+    return Workflow(plan, warnings, known, str(read.get("name") or ""), str(read.get("description") or ""))

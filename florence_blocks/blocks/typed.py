@@ -7,6 +7,7 @@ in itself fails its own element.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -48,6 +49,13 @@ _FIELDS: Mapping[Needs, Mapping[str, Any]] = {
         "regions_to_use": (RegionChoice, Field("all", description="all regions, or one of them")),
     },
     Needs.TEXT: {"text": (Text, Field(description="the prompt, sent as it is"))},
+}
+_EXAMPLES: Mapping[Needs, Mapping[str, Any]] = {
+    Needs.NOTHING: {},
+    Needs.PHRASE: {"phrase": "the red car"},
+    Needs.CLASSES: {"classes": ["car", "bus"]},
+    Needs.REGION: {"regions": "$steps.detect.predictions"},
+    Needs.TEXT: {"text": "What does the sign say?"},
 }
 _BOXES = {"predictions": Output(OBJECT_DETECTION)}
 _MASKS = {"predictions": Output(INSTANCE_SEGMENTATION)}
@@ -100,7 +108,12 @@ class FlorenceBlock(Block):
 
 
 class CaptionBlock(FlorenceBlock):
-    """One sentence, a few sentences or a paragraph about every image."""
+    """One sentence, a few sentences or a paragraph about every image.
+
+    Florence-2's `<CAPTION>`, `<DETAILED_CAPTION>` and `<MORE_DETAILED_CAPTION>`.
+
+    `{"type": "florence/caption@v1", "name": "describe", "images": "$inputs.image", "granularity": "detailed"}`
+    """
 
     class Manifest(FlorenceManifest):
         """The fields of a caption step."""
@@ -160,7 +173,9 @@ def _block(task: Task) -> type[FlorenceBlock]:
         outputs = _OUTPUTS[task.grammar]
     if task.name == "region_classification":
         outputs = {**outputs, "classifications": Output(LIST_OF_VALUES)}
-    doc = f"{task.summary}\n\nFlorence-2's {task.token or 'free prompt'}."
+    step = {"type": f"florence/{task.name}@v1", "name": "ask", "images": "$inputs.image", **_EXAMPLES[task.needs]}
+    asked = f"Florence-2's `{task.token}`" if task.token else "A prompt of your own, for a fine-tune that knows it"
+    doc = f"{task.summary}\n\n{asked}.\n\n`{json.dumps(step)}`"
     return type(f"{title}Block", (base,), {"__doc__": doc, "__module__": __name__, "task": task, "Manifest": manifest,
                                            "outputs": outputs})  # fmt: skip
 

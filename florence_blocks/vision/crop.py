@@ -34,6 +34,9 @@ class DynamicCrop(Block):
 
     Beside each crop comes its own detection, in coordinates of the crop. A box that lies outside the image gives no crop.
     With `mask_opacity`, what is outside the mask of a segmentation fades into `background_color`.
+
+    `{"type": "vision/dynamic_crop@v1", "name": "crop", "images": "$inputs.image", "predictions": "$steps.detect.predictions",
+    "padding": 4}`
     """
 
     class Manifest(BlockManifest):
@@ -111,7 +114,11 @@ def _bgr(given: Any) -> tuple[int, int, int]:
 
 
 class AbsoluteStaticCrop(Block):
-    """Cut the same part, in pixels, out of every image."""
+    """Cut the same part, in pixels, out of every image.
+
+    `{"type": "vision/absolute_static_crop@v1", "name": "plate", "images": "$inputs.image", "x_center": 320, "y_center": 400,
+    "width": 200, "height": 80}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""
@@ -131,7 +138,11 @@ class AbsoluteStaticCrop(Block):
 
 
 class RelativeStaticCrop(Block):
-    """Cut the same part, in shares of width and height, out of every image."""
+    """Cut the same part, in shares of width and height, out of every image.
+
+    `{"type": "vision/relative_static_crop@v1", "name": "lower_half", "images": "$inputs.image", "x_center": 0.5,
+    "y_center": 0.75, "width": 1.0, "height": 0.5}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step; one type name is misspelt the way the field spells it."""
@@ -160,6 +171,9 @@ class ImageSlicer(Block):
     """Cut an image into overlapping slices of equal size, one dimension deeper, for what is too small to be seen in the whole.
 
     `vision/detections_stitch@v1` brings what is found on them back to the image.
+
+    `{"type": "vision/image_slicer@v1", "name": "slices", "image": "$inputs.image", "slice_width": 640, "slice_height": 640,
+    "overlap_ratio_width": 0.2, "overlap_ratio_height": 0.2}`
     """
 
     class Manifest(VersionedManifest):

@@ -15,6 +15,12 @@ class ContinueIf(FlowControl):
     """Let the next steps go on where a condition holds; elsewhere they are skipped.
 
     Two gates in front of one step must both let an element pass, and a gate on an image governs all its crops.
+
+    `{"type": "vision/continue_if@v1", "name": "any", "next_steps": ["$steps.describe"],
+    "evaluation_parameters": {"count": "$steps.how_many.count"},
+    "condition_statement": {"type": "StatementGroup", "statements": [{"type": "BinaryStatement",
+    "left_operand": {"type": "DynamicOperand", "operand_name": "count"}, "comparator": {"type": "(Number) >="},
+    "right_operand": {"type": "StaticOperand", "value": 1}}]}}`
     """
 
     class Manifest(BlockManifest):

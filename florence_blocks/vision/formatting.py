@@ -47,7 +47,11 @@ def filled(template: str, data: dict[str, Any], operations: dict[str, Chain]) ->
 
 
 class StringTemplate(Block):
-    """Fill values into a text: `"{count} stars on {name}"`."""
+    """Fill values into a text.
+
+    `{"type": "vision/string_template@v1", "name": "sentence", "template": "{count} stars",
+    "data": {"count": "$steps.how_many.count"}}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""
@@ -66,7 +70,11 @@ class StringTemplate(Block):
 
 
 class PropertyDefinition(Block):
-    """Operations of the query language on a value: the number of detections, their classes, the width of an image."""
+    """Operations of the query language on a value: the number of detections, their classes, the width of an image.
+
+    `{"type": "vision/property_definition@v1", "name": "names", "data": "$steps.detect.predictions",
+    "operations": [{"type": "DetectionsPropertyExtract", "property_name": "class_name"}]}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""
@@ -119,7 +127,16 @@ class _Cases(BaseModel):
 
 
 class Expression(Block):
-    """The result of the first case whose condition holds, or the default."""
+    """The result of the first case whose condition holds, or the default.
+
+    `{"type": "vision/expression@v1", "name": "verdict", "data": {"count": "$steps.how_many.count"},
+    "switch": {"type": "CasesDefinition", "cases": [{"type": "CaseDefinition",
+    "condition": {"type": "StatementGroup", "statements": [{"type": "BinaryStatement",
+    "left_operand": {"type": "DynamicOperand", "operand_name": "count"}, "comparator": {"type": "(Number) >"},
+    "right_operand": {"type": "StaticOperand", "value": 10}}]},
+    "result": {"type": "StaticCaseResult", "value": "crowded"}}],
+    "default": {"type": "StaticCaseResult", "value": "quiet"}}}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""
@@ -145,7 +162,11 @@ class Expression(Block):
 
 
 class FirstNonEmptyOrDefault(Block):
-    """The first value that is there: of several branches, the one that ran."""
+    """The first value that is there: of several branches, the one that ran.
+
+    `{"type": "vision/first_non_empty_or_default@v1", "name": "text", "data": ["$steps.read.text", "$steps.describe.caption"],
+    "default": ""}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""
@@ -165,7 +186,10 @@ class FirstNonEmptyOrDefault(Block):
 
 
 class DimensionCollapse(Block):
-    """The inner elements of every outer one as a list: the texts of all crops of an image. Nothing gives `[]`."""
+    """The inner elements of every outer one as a list: the texts of all crops of an image. Nothing gives `[]`.
+
+    `{"type": "vision/dimension_collapse@v1", "name": "texts", "data": "$steps.read.text"}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""

@@ -18,7 +18,10 @@ else:
 
 
 class ConvertGrayscale(Block):
-    """An image in grey, with one channel."""
+    """An image in grey, with one channel.
+
+    `{"type": "vision/convert_grayscale@v1", "name": "grey", "image": "$inputs.image"}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""
@@ -35,7 +38,10 @@ class ConvertGrayscale(Block):
 
 
 class ImageBlur(Block):
-    """A blurred image."""
+    """A blurred image.
+
+    `{"type": "vision/image_blur@v1", "name": "soft", "image": "$inputs.image", "blur_type": "gaussian", "kernel_size": 9}`
+    """
 
     class Manifest(BlockManifest):
         """The fields of the step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -145,7 +146,7 @@ def test_without_out_a_summary_is_printed_and_with_json_a_line_per_image(folder:
 
 def test_a_broken_image_fails_alone_and_the_exit_code_says_so(folder: Path) -> None:
     (folder / "images" / "i25.png").write_bytes(b"broken")
-    done = workflow("run", "w.json", "images", "--out", "out", "--report", cwd=folder)
+    done = workflow("run", "w.json", "images", "--out", "out", "--steps", cwd=folder)
     lines = [json.loads(line) for line in (folder / "out" / "results.jsonl").read_text().splitlines()]
     assert done.returncode == 1 and [line["outputs"]["text"] for line in lines] == ["20 by x", None, "30 by x"]
     assert "cannot be decoded" in lines[1]["errors"][0] and lines[0]["errors"] == []
@@ -219,7 +220,7 @@ def test_checking_and_listing_import_nothing_heavy() -> None:
 
 def test_the_main_example_runs_from_the_command_line(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "scene.png"), draw_scene(5, width=320, height=320, shapes=3, words=1).image)
-    done = workflow("run", MAIN, tmp_path / "scene.png", "--out", tmp_path / "out", "--report")
+    done = workflow("run", MAIN, tmp_path / "scene.png", "--out", tmp_path / "out", "--steps")
     assert done.returncode == 0, done.stderr
     line = json.loads((tmp_path / "out" / "results.jsonl").read_text())
     assert line["outputs"]["picture"] == "scene.picture.png" and (tmp_path / "out" / "scene.picture.png").exists()
@@ -237,3 +238,11 @@ def test_a_profile_shows_the_steps_and_the_model_behind_them(tmp_path: Path) -> 
     vision = next(line for line in done.stderr.splitlines() if " vision " in line)
     assert re.search(r"images \d+  hits \d+", vision)
     assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in events if event["ph"] == "X")
+
+
+def test_the_shell_completes_block_names() -> None:
+    command = [sys.executable, "-c", "from workflow_engine.cli import main; main()"]
+    asked = {"_WORKFLOW_COMPLETE": "complete_bash", "COMP_WORDS": "workflow blocks vision/csv", "COMP_CWORD": "2"}
+    code = "import sys; sys.argv = ['workflow']; from workflow_engine.cli import main; main()"
+    done = subprocess.run([*command[:2], code], env={**os.environ, **asked}, capture_output=True, text=True)
+    assert done.stdout.split() == ["vision/csv_formatter@v1"], done.stdout + done.stderr

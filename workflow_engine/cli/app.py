@@ -65,7 +65,9 @@ def run(
     allow_urls: Annotated[bool, typer.Option(help="fetch images from http(s) addresses")] = False,
     allow_files: Annotated[Path | None, typer.Option(help="the folder in which blocks may write files")] = None,
     stop_on_error: Annotated[bool, typer.Option(help="stop at the first element that fails")] = False,
-    report: Annotated[bool, typer.Option(help="print what each step did")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="print what each step did")] = False,
+    report: Annotated[Path | None, typer.Option(help="write a page of HTML: graph, pictures, values, times, errors")] = None,
+    report_images: Annotated[int, typer.Option(min=0, help="images the report shows step by step")] = 4,
     profile: Annotated[bool, typer.Option("--profile", help="print what took how long; write trace.json")] = False,
 ) -> None:
     """Run a workflow on an image, several, a folder, a glob pattern, or the frames of a video.
@@ -85,7 +87,7 @@ def run(
     options = RunOptions(
         images=images or [], frames=frames, parameters=_parameters(set_ or []), input_name=input_, out=out, earlier=earlier,
         as_json=json_, batch=batch, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files, strict=stop_on_error,
-        report=report, profile=profile,
+        steps=steps, report=report, report_images=report_images, profile=profile,
     )  # fmt: skip
     raise SystemExit(run_workflow(definition, options))
 
@@ -144,19 +146,56 @@ def _print_check(path: Path, problems: tuple[Problem, ...], warnings: tuple[Prob
 
 
 @app.command()
+def graph(
+    definition: Definition,
+    out: Annotated[Path | None, typer.Option(help="write it: .svg, .png, or Mermaid text as .mmd or .md")] = None,
+) -> None:
+    """Draw a workflow: steps, kinds and dimensions of what flows, gates. Prints Mermaid text without --out."""
+    from workflow_engine.cli.drawing import draw_graph
+
+    raise SystemExit(draw_graph(definition, out))
+
+
+@app.command()
+def new(
+    path: Annotated[Path, typer.Argument(help="a definition (my.json), or the folder of a plugin package", show_default=False)],
+) -> None:
+    """Begin a definition, or a package with blocks of your own and their tests."""
+    from workflow_engine.cli.scaffold import create
+
+    raise SystemExit(create(path))
+
+
+def _block_names(incomplete: str) -> list[str]:
+    """The type names that begin so, for the shell's completion."""
+    from workflow_engine.plugins import registry
+
+    return [name for name in registry().blocks if name.startswith(incomplete)]
+
+
+@app.command()
 def blocks(
-    name: Annotated[str | None, typer.Argument(help="a block's type name, for its fields and outputs")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="a block's type name, for its fields and outputs", autocompletion=_block_names)
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="print the reference of all blocks, or of one, as Markdown")
+    ] = False,
 ) -> None:
     """List the blocks, or show the fields and outputs of one."""
-    from workflow_engine.cli.listing import print_block, print_blocks
+    from workflow_engine.cli.listing import print_block, print_blocks, print_markdown
 
+    if markdown:
+        raise SystemExit(print_markdown(name))
     raise SystemExit(print_block(name, as_json=json_) if name else print_blocks(as_json=json_))
 
 
 @app.command()
 def schema(
-    block: Annotated[str | None, typer.Argument(help="a block's type name; the whole language without it")] = None,
+    block: Annotated[
+        str | None, typer.Argument(help="a block's type name; the whole language without it", autocompletion=_block_names)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="write all schemas into this folder")] = None,
 ) -> None:
     """Print the JSON Schema of the language or of a block, or write them all into a folder."""

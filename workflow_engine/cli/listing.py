@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+import sys
 from typing import Any
 
 import typer
@@ -15,6 +17,13 @@ from workflow_engine.schema import block_schema
 
 _DEPTHS = {0: "one answer per element", 1: "opens a dimension: several answers per element",
            -1: "closes a dimension: inner elements arrive as lists"}  # fmt: skip
+
+_EXAMPLE = re.compile(r"`(\{.*?\})`", re.DOTALL)
+_HEAD = """# Blocks
+
+Every block with its fields and outputs, as `workflow blocks --markdown` prints them. Where a field takes a reference, that is a
+selector: `$inputs.name`, `$steps.name.output`.
+"""
 
 
 class UnknownBlockError(WorkflowError):
@@ -74,6 +83,59 @@ def print_block(name: str, *, as_json: bool) -> int:
         typer.echo(f"  {output}  {', '.join(kinds)}")
     typer.echo(described["dimension"] + ("; called once for all elements" if described["batched"] else ""))
     return 0
+
+
+def print_markdown(name: str | None) -> int:
+    """The reference of all blocks, family by family, or of one."""
+    if name is not None:
+        typer.echo(markdown(find_block(name)), nl=False)
+        return 0
+    typer.echo(_HEAD, nl=False)
+    families: dict[str, list[type[Block]]] = {}
+    for block in dict.fromkeys(registry().blocks.values()):
+        families.setdefault(block.__module__, []).append(block)
+    for module, members in families.items():
+        title = (inspect.getdoc(sys.modules[module]) or module).split("\n")[0].rstrip(".")
+        typer.echo(f"\n## {title}\n")
+        typer.echo("\n".join(markdown(block) for block in members), nl=False)
+    return 0
+
+
+def example(block: type[Block]) -> dict[str, Any] | None:
+    """The step in the block's docstring, written there as JSON between backticks; None where there is none.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    found = _EXAMPLE.search(inspect.getdoc(block) or "")
+    return None if found is None else dict(json.loads(found[1]))
+
+
+def markdown(block: type[Block]) -> str:
+    """A block as Markdown: what it does, an example, its fields and outputs."""
+    described = describe(block)
+    first, *aliases = described["types"]
+    lines = [f"### `{first}`", "", _EXAMPLE.sub("", described["description"]).strip(), ""]
+    step = example(block)
+    if step is not None:
+        lines += ["```json", _step(step), "```", ""]
+    lines += ["| field | takes | default | |", "| --- | --- | --- | --- |"]
+    for field in described["fields"]:
+        default = "required" if field["required"] else f"`{json.dumps(field['default'], ensure_ascii=False)}`"
+        takes = field["takes"].replace("|", "\\|")
+        lines.append(f"| `{field['name']}` | {takes} | {default} | {field['description'].replace('|', chr(92) + '|')} |")
+    lines += ["", "| output | kinds |", "| --- | --- |"]
+    lines += [f"| `{name}` | {', '.join(kinds).replace('*', 'anything')} |" for name, kinds in described["outputs"].items()]
+    notes = [described["dimension"][0].upper() + described["dimension"][1:]]
+    notes += ["remembers earlier elements"] if block.stateful else []
+    notes += [f"also answers to {', '.join(f'`{alias}`' for alias in aliases)}"] if aliases else []
+    return "\n".join([*lines, "", "; ".join(notes) + ".", ""])
+
+
+def _step(step: dict[str, Any]) -> str:
+    """A step as JSON, one field per line."""
+    rows = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in step.items()]
+    return "{\n" + ",\n".join(rows) + "\n}"
 
 
 def describe(block: type[Block]) -> dict[str, Any]:

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from workflow_engine.cli.files import find_images
 from workflow_engine.cli.filmed import SUFFIXES, Filmed
 from workflow_engine.cli.kept import Earlier, Kept, Results
+from workflow_engine.cli.printing import print_outputs, print_profile, print_steps, progress
 from workflow_engine.data import Image
-from workflow_engine.detections import is_detections
 from workflow_engine.errors import WorkflowError, WorkflowRunError, did_you_mean, listing
-from workflow_engine.profile import Profile, profiled
+from workflow_engine.profile import profiled
 from workflow_engine.results import to_json
-from workflow_engine.stream import StreamTotals
+from workflow_engine.stream import Streamed, StreamTotals
 from workflow_engine.video import Video
 from workflow_engine.workflow import Workflow, compile
 
-PROGRESS_AFTER_SECONDS = 2.0
+if TYPE_CHECKING:
+    from workflow_engine.views.page import Page
 
 
 @dataclass
@@ -55,7 +54,9 @@ class RunOptions:
     allow_urls: bool
     allow_files: Path | None
     strict: bool
-    report: bool
+    steps: bool
+    report: Path | None
+    report_images: int
     profile: bool
 
 
@@ -70,13 +71,36 @@ def run_workflow(definition: Path, options: RunOptions) -> int:
         typer.echo(f"warning: {warning}", err=True)
     name = _image_input(workflow, options)
     sources = _sources(name, options)
+    page = _page(workflow, name, options)
     results = _results(workflow, sources, options)
+    running = _Running(workflow.watched() if page else workflow, options, results, page)
     with profiled() if options.profile else contextlib.nullcontext() as profile, _closing(results):
-        totals = _stream(workflow, name, sources, results, options) if name else _once(workflow, results, options)
-    _finish(totals, results, options)
+        totals = running.stream(name, sources) if name else running.once()
+    if options.steps:
+        print_steps(totals)
+    if results and not options.as_json:
+        earlier = f", {results.done} were there already" if results.done else ""
+        typer.echo(f"{totals.images} results in {results.place}{earlier}", err=True)
+    if totals.errors:
+        again = "; --retry does their images again" if isinstance(results, Kept) else ""
+        typer.echo(f"{totals.errors} elements failed{again}", err=True)
+    if page is not None and options.report is not None:
+        _write(options.report, page.html(totals).encode())
+        typer.echo(f"report in {options.report}", err=True)
     if profile is not None:
-        _print_profile(profile, (options.out or Path()) / "trace.json")
+        trace = (options.out if isinstance(results, Kept) and options.out else Path()) / "trace.json"
+        print_profile(profile)
+        _write(trace, json.dumps(profile.trace()).encode())
+        typer.echo(f"trace in {trace}", err=True)
     return 1 if totals.errors else 0
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -129,49 +153,85 @@ def _results(workflow: Workflow, sources: Sequence[Any] | Video, options: RunOpt
     return Filmed(options.out, options.earlier, sources.rate, show)
 
 
-def _stream(
-    workflow: Workflow, name: str, sources: Sequence[Any] | Video, results: Results | None, options: RunOptions
-) -> StreamTotals:
-    """Every image that has no results yet."""
-    count = sources.frames if isinstance(sources, Video) else len(sources)
-    with workflow.stream(
-        _left(sources, results), input=name, batch=options.batch, timeout=options.timeout, allow_urls=options.allow_urls,
-        allow_files=options.allow_files, on_error="raise" if options.strict else "report", **options.parameters,
-    ) as stream, _progress(count) as moved:  # fmt: skip
+def _page(workflow: Workflow, name: str | None, options: RunOptions) -> Page | None:
+    """The page of a report, to be filled by the run."""
+    if options.report is None:
+        return None
+    if options.report.suffix.lower() not in (".html", ".htm"):
+        raise ArgumentError(f"--report {options.report}: a page of HTML is written; a name such as report.html would fit")
+    from workflow_engine.views.page import Page  # draws with matplotlib, which takes a second to import
+
+    return Page(workflow, name, options.report_images)
+
+
+@dataclass
+class _Running:
+    """A run and where its results go."""
+
+    workflow: Workflow
+    options: RunOptions
+    results: Results | None
+    page: Page | None
+
+    def stream(self, name: str, sources: Sequence[Any] | Video) -> StreamTotals:
+        """Every image that has no results yet."""
+        options = self.options
+        count = sources.frames if isinstance(sources, Video) else len(sources)
+        with self.workflow.stream(
+            self._left(sources), input=name, batch=options.batch, timeout=options.timeout, allow_urls=options.allow_urls,
+            allow_files=options.allow_files, on_error="raise" if options.strict else "report", **options.parameters,
+        ) as stream, progress(count) as moved:  # fmt: skip
+            try:
+                for item in stream:
+                    self._emit(item)
+                    moved(item.index + 1 + (self.results.done if self.results else 0))
+            except WorkflowRunError as error:
+                raise ArgumentError(str(error)) from error
+            return stream.totals
+
+    def once(self) -> StreamTotals:
+        """A workflow without images."""
+        options, totals = self.options, StreamTotals()
         try:
-            for item in stream:
-                _emit(item.source, item.outputs, [str(error) for error in item.errors], workflow, results, options)
-                moved(item.index + 1 + (results.done if results else 0))
+            result = self.workflow.run(options.parameters, timeout=options.timeout, allow_files=options.allow_files,
+                                       on_error="raise" if options.strict else "report")  # fmt: skip
         except WorkflowRunError as error:
             raise ArgumentError(str(error)) from error
-        return stream.totals
+        totals.add(result)
+        for index, outputs in enumerate(result.outputs):
+            self._emit(Streamed(index, None, outputs, tuple(result.report.errors), tuple(result.report.skips)))
+        return totals
+
+    def _left(self, sources: Iterable[Any]) -> Iterator[Any]:
+        """The images without results."""
+        for source in sources:
+            if self.results is None or not self.results.has(_label(source), source):
+                yield source
+
+    def _emit(self, item: Streamed) -> None:
+        """One image's results: a line of JSON, or a few lines for people; what the page wants of it goes there."""
+        label = _label(item.source)
+        if self.page is not None:
+            self.page.add(label, item)
+        outputs = {name: value for name, value in item.outputs.items() if not name.startswith("$")}
+        errors = [str(error) for error in item.errors]
+        if self.results is not None:
+            outputs = self.results.keep(label, item.source, outputs)
+        if self.results or self.options.as_json:
+            line = {"outputs": to_json(outputs, self.workflow.registry.kinds), "errors": errors}
+            if self.results:
+                self.results.add(label, item.source, line)
+            if self.options.as_json:
+                typer.echo(json.dumps({"input": label, **line}, ensure_ascii=False))
+        if not self.options.as_json:
+            print_outputs(label or "result", outputs)
+        for error in errors:
+            typer.echo(f"{label}: {error}", err=True)
 
 
 def _label(source: Any) -> str:
     """What an image is called in results."""
-    return source.name if isinstance(source, Image) else str(source)
-
-
-def _left(sources: Iterable[Any], results: Results | None) -> Iterator[Any]:
-    """The images without results."""
-    for source in sources:
-        if results is None or not results.has(_label(source), source):
-            yield source
-
-
-def _once(workflow: Workflow, results: Results | None, options: RunOptions) -> StreamTotals:
-    """A workflow without images."""
-    totals = StreamTotals()
-    try:
-        result = workflow.run(options.parameters, timeout=options.timeout, allow_files=options.allow_files,
-                              on_error="raise" if options.strict else "report")  # fmt: skip
-    except WorkflowRunError as error:
-        raise ArgumentError(str(error)) from error
-    totals.add(result)
-    errors = [str(error) for error in result.report.errors]
-    for outputs in result.outputs:
-        _emit(None, outputs, errors, workflow, results, options)
-    return totals
+    return source.name if isinstance(source, Image) else "" if source is None else str(source)
 
 
 def _image_input(workflow: Workflow, options: RunOptions) -> str | None:
@@ -187,91 +247,3 @@ def _image_input(workflow: Workflow, options: RunOptions) -> str | None:
     if options.images and not names:
         raise ArgumentError("the workflow takes no images")
     return names[0] if names else None
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Says how far a run is; a bar appears once it has taken a while."""
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        bar: Any = None
-
-        def moved(done: int) -> None:
-            nonlocal bar
-            if bar is None and time.monotonic() - started > PROGRESS_AFTER_SECONDS and sys.stderr.isatty():
-                from rich.console import Console
-                from rich.progress import Progress
-
-                bar = stack.enter_context(Progress(console=Console(stderr=True)))
-                bar.add_task("images", total=total)
-            if bar is not None:
-                bar.update(bar.task_ids[0], completed=done)
-
-        yield moved
-
-
-def _emit(
-    source: Any, outputs: dict[str, Any], errors: list[str], workflow: Workflow, results: Results | None, options: RunOptions
-) -> None:
-    """One image's results: a line of JSON, or a few lines for people."""
-    label = _label(source) if source is not None else ""
-    if results is not None:
-        outputs = results.keep(label, source, outputs)
-    if results or options.as_json:
-        line = {"outputs": to_json(outputs, workflow.registry.kinds), "errors": errors}
-        if results:
-            results.add(label, source, line)
-        if options.as_json:
-            typer.echo(json.dumps({"input": label, **line}, ensure_ascii=False))
-    if not options.as_json:
-        typer.echo(label or "result")
-        for name, value in outputs.items():
-            typer.echo(f"  {name}: {_short(value)}")
-    for error in errors:
-        typer.echo(f"{label}: {error}", err=True)
-
-
-def _short(value: Any) -> str:
-    """A value in a line, for people."""
-    if isinstance(value, Image):
-        return f"image {value.width}x{value.height}"
-    if is_detections(value):
-        names = [str(name) for name in value.data.get("class_name", [])]
-        return f"{len(value)} found" + (f": {', '.join(filter(None, names))}" if any(names) else "")
-    if isinstance(value, list):
-        return "[" + ", ".join(_short(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_short(item)}" for key, item in value.items()) + "}"
-    return "-" if value is None else str(value)
-
-
-def _print_profile(profile: Profile, trace: Path) -> None:
-    """What took how long, and the trace."""
-    totals = profile.totals()
-    wide = max((len(total.name) for total in totals), default=0)
-    tracks = max((len(total.track) for total in totals), default=0)
-    for total in totals:
-        counts = "  ".join(f"{name} {count}" for name, count in total.counts.items())
-        typer.echo(
-            f"{total.track:<{tracks}}  {total.name:<{wide}}  calls {total.calls:6d}  {total.seconds:8.3f} s  {counts}", err=True
-        )
-    try:
-        profile.write(trace)
-    except OSError as error:
-        raise ArgumentError(f"{trace} cannot be written: {error.strerror}") from None
-    typer.echo(f"trace in {trace}", err=True)
-
-
-def _finish(totals: StreamTotals, results: Results | None, options: RunOptions) -> None:
-    if options.report:
-        width = max(map(len, totals.steps), default=4)
-        typer.echo(f"{'step':<{width}}  elements  done  skipped  failed  seconds", err=True)
-        for name, step in totals.steps.items():
-            counts = f"{step.elements:8d}  {step.done:4d}  {step.skipped:7d}  {step.failed:6d}  {step.seconds:7.3f}"
-            typer.echo(f"{name:<{width}}  {counts}", err=True)
-    if results and not options.as_json:
-        earlier = f", {results.done} were there already" if results.done else ""
-        typer.echo(f"{totals.images} results in {results.place}{earlier}", err=True)
-    if totals.errors:
-        again = "; --retry does their images again" if isinstance(results, Kept) else ""
-        typer.echo(f"{totals.errors} elements failed{again}", err=True)
