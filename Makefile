@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint schemas clean
+.PHONY: demo test lint schemas docs clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,6 +29,10 @@ test: lint
 
 schemas: $(VENV)/installed
 	$(BIN)/workflow schema --out schemas
+
+docs: $(VENV)/installed-dev
+	$(BIN)/workflow blocks --markdown > docs/blocks.md
+	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
 
 clean:
 	rm -rf $(VENV) demo-output build dist *.egg-info

@@ -40,15 +40,15 @@ DETECTION_TASKS = {"classes": "object_detection", "rois": "region_proposal", "ca
 class Florence2:
     """A Florence-2 model for Python programs; instances of one checkpoint, device and precision share their weights.
 
-    All methods take:
+    All methods take these, and raise `ValueError` for images, boxes and phrases that do not fit.
+
+    Args:
         images: one image or a list: numpy `[h, w, 3]`, `[h, w]` or `[h, w, 4]` (uint8), torch `[3, h, w]` (uint8, or float in
             0..1), PIL, or a path.
         max_new_tokens, num_beams, do_sample, no_repeat_ngram_size, seed, constrained: settings of the generation, see
             `Settings`; the checkpoint's own where they are None.
         coordinates: "token" for the centres of the model's bins, "refined" for finer ones.
         input_color_format: the order of the channels of arrays and tensors; "bgr" for numpy and "rgb" for torch when None.
-
-    and raise `ValueError` for images, boxes and phrases that do not fit.
     """
 
     def __init__(self, model: FlorenceModel) -> None:

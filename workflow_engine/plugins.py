@@ -48,6 +48,15 @@ class Registry:
     blocks: Mapping[str, type[Block]]
     kinds: Mapping[str, Kind]
     sources: Mapping[type[Block], Plugin]
+    plugins: tuple[Plugin, ...] = ()
+
+    def plus(self, *more: Plugin) -> Registry:
+        """A registry with the blocks and kinds of more plugins, installed or not: for tests and notebooks.
+
+        Raises:
+            PluginError: one of them is broken or clashes with another.
+        """
+        return build_registry([*self.plugins, *more])
 
 
 def registry() -> Registry:
@@ -100,6 +109,7 @@ def build_registry(plugins: Iterable[Plugin]) -> Registry:
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
+    plugins = tuple(plugins)
     blocks: dict[str, tuple[type[Block], Plugin]] = {}
     kinds: dict[str, tuple[Kind, Plugin]] = {}
     for plugin in plugins:
@@ -113,6 +123,7 @@ def build_registry(plugins: Iterable[Plugin]) -> Registry:
         blocks=MappingProxyType({name: block for name, (block, _) in blocks.items()}),
         kinds=MappingProxyType({name: kind for name, (kind, _) in kinds.items()}),
         sources=MappingProxyType(dict(blocks.values())),
+        plugins=plugins,
     )
 
 

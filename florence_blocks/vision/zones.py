@@ -69,7 +69,7 @@ class DetectionsCount(Block):
 
 
 class PolygonZoneVisualization(Block):
-    """Tint a zone.
+    """Tint a polygon, such as the zone of a counter.
 
     `{"type": "vision/polygon_zone_visualization@v1", "name": "drawn", "image": "$inputs.image",
     "zone": [[0, 0], [80, 0], [80, 160], [0, 160]]}`
