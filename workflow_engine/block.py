@@ -34,6 +34,7 @@ A block never sees lineage, selectors or other steps.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -63,6 +64,7 @@ from workflow_engine.selectors import SELECTOR_PATTERN, Selector, is_selector, p
 
 T = TypeVar("T")
 
+_NEAR_SELECTOR = re.compile(r"^\$?(input|step)s?\.")
 _KINDS_OF_TYPE: Mapping[Any, tuple[Kind, ...]] = {
     int: (INTEGER, FLOAT),
     float: (FLOAT, FLOAT_ZERO_TO_ONE, INTEGER),
@@ -103,14 +105,16 @@ def _reference(value: Any) -> Reference:
     if isinstance(value, Reference):
         return value
     if not is_selector(value):
+        meant = _NEAR_SELECTOR.sub(r"$\1s.", value) if isinstance(value, str) else value
+        near = f" (did you mean `{meant}`?)" if meant != value else ""
         raise PydanticCustomError(
-            "reference", "a reference is needed, such as `$inputs.image` or `$steps.name.output`; got {got}",
-            {"got": repr(value)[:80]},
+            "reference", "a reference is needed, such as `$inputs.image` or `$steps.name.output`; got {got}{near}",
+            {"got": repr(value)[:80], "near": near, "inside": ""},
         )  # fmt: skip
     try:
         return Reference(parse_selector(value))
     except ValueError as error:
-        raise PydanticCustomError("reference", "{error}", {"error": str(error)}) from None
+        raise PydanticCustomError("reference", "{error}", {"error": str(error), "inside": ""}) from None
 
 
 class Accepts:
@@ -212,7 +216,9 @@ def _target(value: Any) -> Target:
         return value
     selector = parse_selector(value) if is_selector(value) else None
     if selector is None or selector.root != "steps" or selector.output is not None:
-        raise PydanticCustomError("target", "a step is needed, such as `$steps.name`; got {got}", {"got": repr(value)[:80]})
+        raise PydanticCustomError(
+            "target", "a step is needed, such as `$steps.name`; got {got}", {"got": repr(value)[:80], "inside": ""}
+        )
     return Target(selector.name)
 
 

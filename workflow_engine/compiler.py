@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workflow_engine.block import Reference
-from workflow_engine.drafts import Draft, Use, draft_steps, loose_selectors, name_problems, target_problems
+from workflow_engine.drafts import Draft, Use, draft_steps, loose_selectors, target_problems
 from workflow_engine.errors import Problem, WorkflowDefinitionError
 from workflow_engine.graph import cycles, run_order
 from workflow_engine.kinds import IMAGE, Kind
-from workflow_engine.language import Document, Input, ParameterInput, parse_document
+from workflow_engine.language import Document, Input, ParameterInput, parse_document, said
 from workflow_engine.lineage import RUN, Lineage
 from workflow_engine.plan import BoundField, Plan, PlannedInput, PlannedOutput, PlannedStep, Source
 from workflow_engine.plugins import Registry
@@ -64,7 +64,7 @@ def compile_definition(definition: Mapping[str, Any], registry: Registry) -> tup
         raise WorkflowDefinitionError([*problems, *defaults])
     plan = Plan(
         levels=tuple(state.lineage.levels),
-        inputs=tuple(_plan_input(state, item, ordered, names) for item in document.inputs),
+        inputs=tuple(_plan_input(state, item, ordered, names) for item in document.inputs.values()),
         steps=tuple(_plan_step(state, draft) for draft in ordered),
         outputs=outputs,
     )
@@ -72,16 +72,11 @@ def compile_definition(definition: Mapping[str, Any], registry: Registry) -> tup
 
 
 def _resolve(state: _Compilation, drafts: list[Draft], registry: Registry) -> Names:
-    """The pass over names: duplicates, unknown targets, unknown kinds."""
+    """The pass over names: unknown targets, unknown kinds."""
     document = state.document
-    step_names = [str(raw["name"]) for raw in document.steps if "name" in raw]
-    state.problems += name_problems({
-        "inputs": [(f"inputs[{index}]", item.name) for index, item in enumerate(document.inputs)],
-        "steps": [(f"steps[{index}]", str(raw["name"])) for index, raw in enumerate(document.steps) if "name" in raw],
-        "outputs": [(f"outputs[{index}]", item.name) for index, item in enumerate(document.outputs)],
-    })  # fmt: skip
-    state.problems += target_problems(drafts, set(step_names))
-    return names_of(document.inputs, drafts, document.steps, registry, state.problems)
+    if "steps" not in document.nameless:
+        state.problems += target_problems(drafts, {str(raw["name"]) for raw in document.steps.values()})
+    return names_of(document, drafts, registry, state.problems)
 
 
 def _order(state: _Compilation, drafts: list[Draft]) -> list[Draft]:
@@ -104,7 +99,7 @@ def _assign_levels(state: _Compilation, ordered: list[Draft]) -> None:
     """The pass over lineage: the level every step runs on, and the level of its answers."""
     lineage = state.lineage
     batch = None
-    for item in state.document.inputs:
+    for item in state.document.inputs.values():
         if not is_batch(item):
             state.input_levels[item.name] = RUN
             continue
@@ -161,7 +156,7 @@ def _mixed(state: _Compilation, draft: Draft, used: Mapping[str, int]) -> Proble
 
 def _plan_outputs(state: _Compilation, names: Names) -> tuple[PlannedOutput, ...]:
     outputs = []
-    for index, item in enumerate(state.document.outputs):
+    for index, item in state.document.outputs.items():
         columns, kinds, problems = output_columns(item.selector, names, f"outputs[{index}].selector")
         state.problems += problems
         owner = next(iter(columns.values()), None)
@@ -185,14 +180,14 @@ def _checks(ordered: list[Draft], name: str) -> list[tuple[str, TypeAdapter[Any]
 def _default_problems(state: _Compilation, ordered: list[Draft]) -> list[Problem]:
     """Defaults of parameters that do not fit where the parameters are bound."""
     problems = []
-    for index, item in enumerate(state.document.inputs):
+    for index, item in state.document.inputs.items():
         if isinstance(item, ParameterInput) and item.has_default:
             for place, adapter in _checks(ordered, item.name):
                 try:
                     adapter.validate_python(item.default_value)
                 except ValidationError as error:
-                    reason = error.errors(include_url=False)[0]["msg"]
-                    message = f"{item.default_value!r} does not fit {place}: {reason[0].lower()}{reason[1:]}"
+                    reason = said(error.errors(include_url=False)[0])
+                    message = f"{item.default_value!r} does not fit {place}: {reason}"
                     problems.append(Problem(f"inputs[{index}].default_value", message))
     return problems
 
@@ -248,8 +243,7 @@ def _converter(adapter: TypeAdapter[Any], place: str) -> Callable[[Any], Any]:
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"]
-            raise ValueError(f"{place} got {value!r}: {reason[0].lower()}{reason[1:]}") from None
+            raise ValueError(f"{place} got {value!r}: {said(error.errors(include_url=False)[0])}") from None
 
     return convert
 

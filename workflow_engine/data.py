@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from workflow_engine.errors import a
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -212,8 +213,7 @@ class Image:
         if hasattr(value, "__array__"):
             return cls(_from_array(np.asarray(value)))
         raise ImageError(
-            f"a {type(value).__name__} is not an image; a path, bytes, base64 text, a numpy array (BGR), a PIL image or a "
-            "URL would fit"
+            f"{a(value)} is not an image; a path, bytes, base64 text, a numpy array (BGR), a PIL image or a URL would fit"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,14 +47,14 @@ class Draft:
 
 
 def draft_steps(
-    steps: tuple[dict[str, Any], ...], registry: Registry, problems: list[Problem], warnings: list[Problem]
+    steps: Mapping[int, dict[str, Any]], registry: Registry, problems: list[Problem], warnings: list[Problem]
 ) -> list[Draft]:
     """A draft of every step that is right in itself; a problem for every other."""
     drafts = []
-    for index, raw in enumerate(steps):
+    for index, raw in steps.items():
         place = f"steps[{index}]"
         block = _find_block(raw, place, registry, problems)
-        if not isinstance(raw.get("name"), str) or not is_name(raw["name"]):
+        if not is_name(raw.get("name")):
             found = f"got {raw['name']!r}" if "name" in raw else "missing"
             problems.append(Problem(f"{place}.name", f"{found}; letters, digits, `_` and `-` would fit"))
             continue
@@ -66,10 +66,10 @@ def draft_steps(
     return drafts
 
 
-def loose_selectors(steps: tuple[dict[str, Any], ...], drafts: list[Draft]) -> Iterator[tuple[str, Selector]]:
+def loose_selectors(steps: Mapping[int, dict[str, Any]], drafts: list[Draft]) -> Iterator[tuple[str, Selector]]:
     """The references of steps that have no draft, so that what is wrong with them is told in the same breath."""
     drafted = {draft.index for draft in drafts}
-    for index, raw in enumerate(steps):
+    for index, raw in steps.items():
         if index not in drafted:
             for place, text in _selectors_in(raw, f"steps[{index}]"):
                 try:
@@ -164,20 +164,7 @@ def _selectors_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _selectors_in(item, place + _suffix(key))
 
 
-def name_problems(definition_names: Mapping[str, list[tuple[str, str]]]) -> list[Problem]:
-    """Names used twice, given for each scope (inputs, steps, outputs) the (place, name) pairs in order."""
-    problems = []
-    for scope, pairs in definition_names.items():
-        first: dict[str, str] = {}
-        for place, name in pairs:
-            if name in first:
-                message = f"the name `{name}` is taken by {first[name]}; {scope} need different names"
-                problems.append(Problem(f"{place}.name", message))
-            first.setdefault(name, place)
-    return problems
-
-
-def target_problems(drafts: list[Draft], names: set[str]) -> list[Problem]:
+def target_problems(drafts: list[Draft], names: Collection[str]) -> list[Problem]:
     """Flow-control targets that are no steps."""
     return [
         Problem(place, f"no step `{step}`", did_you_mean(step, names) or f"steps: {listing(sorted(names))}")

@@ -43,6 +43,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
 
 
+_WORDS = {type(None): "nothing (null)", bool: "a boolean", int: "a number", float: "a number", str: "a text",
+          list: "a list", tuple: "a list", dict: "an object"}  # fmt: skip
+
+
+def a(value: object) -> str:
+    """What sort of thing a value is, with its article and in the words of JSON: `a text`, `an object`, `a list`."""
+    if type(value) in _WORDS:
+        return _WORDS[type(value)]
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def listing(names: Iterable[str], *, none: str = "none") -> str:
     """Names for the end of a message: `a`, `b`, `c`."""
     return ", ".join(f"`{name}`" for name in names) or none

@@ -7,6 +7,7 @@ from typing import Any
 
 from workflow_engine.data import Image, ImageError
 from workflow_engine.errors import Problem, WorkflowInputError, did_you_mean, listing
+from workflow_engine.language import said
 from workflow_engine.lineage import RUN
 from workflow_engine.plan import Plan, PlannedInput
 from workflow_engine.report import ElementError, Failed
@@ -63,7 +64,7 @@ def _load_parameter(state: RunState, item: PlannedInput, given: Mapping[str, Any
 def _reason(error: ValueError) -> str:
     """The first complaint of pydantic, or the error's own words."""
     details = getattr(error, "errors", None)
-    return str(details(include_url=False)[0]["msg"]) if details else str(error)
+    return said(details(include_url=False)[0]) if details else str(error)
 
 
 def _as_list(value: Any) -> list[Any]:

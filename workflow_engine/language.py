@@ -6,6 +6,7 @@ Steps stay plain dicts here: only their block knows their fields. Every mistake 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from workflow_engine.errors import Problem, WorkflowDefinitionError, did_you_mean, listing
-from workflow_engine.selectors import NAME, SELECTOR_PATTERN
+from workflow_engine.errors import Problem, WorkflowDefinitionError, a, did_you_mean, listing
+from workflow_engine.selectors import NAME, SELECTOR_PATTERN, is_name
+from workflow_engine.wording import takes
 
 
 def _kind_name(value: Any) -> Any:
@@ -101,11 +103,22 @@ class DocumentSchema(BaseModel):
 
 @dataclass(frozen=True)
 class Document:
-    """A definition whose own fields are right; its steps are not looked into yet."""
+    """The parts of a definition that are right, each with its index; its steps are not looked into yet.
 
-    inputs: tuple[Input, ...]
-    steps: tuple[dict[str, Any], ...]
-    outputs: tuple[JsonField, ...]
+    Attributes:
+        inputs: the inputs.
+        steps: the steps as they are written, each name once.
+        outputs: the outputs.
+        lost: the names of inputs that are wrong in themselves.
+        nameless: which of "inputs" and "steps" hold something whose name is missing, wrong or taken, so that a name that
+            nobody has may be meant for it.
+    """
+
+    inputs: Mapping[int, Input]
+    steps: Mapping[int, dict[str, Any]]
+    outputs: Mapping[int, JsonField]
+    lost: frozenset[str]
+    nameless: frozenset[str]
 
 
 _INPUT_MODELS: Mapping[str, type[Input]] = {
@@ -116,6 +129,10 @@ _INPUT_MODELS: Mapping[str, type[Input]] = {
     "WorkflowParameter": ParameterInput,
     "InferenceParameter": ParameterInput,
 }
+_PATTERNS: Mapping[str, str] = {
+    f"^{NAME}$": "a name is made of letters, digits, `_` and `-`",
+    SELECTOR_PATTERN: "a selector is needed, such as `$inputs.name`, `$steps.name.output` or `$steps.name.*`",
+}
 _FIELDS = tuple(field.alias or name for name, field in DocumentSchema.model_fields.items())
 
 
@@ -123,10 +140,13 @@ def read_definition(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     """Read a definition from a dict (copied), JSON text, or the path of a JSON file.
 
     Raises:
-        WorkflowDefinitionError: the file is missing or the text is not a JSON object.
+        WorkflowDefinitionError: the file is missing, or what is there is not a JSON object.
     """
     if isinstance(source, Mapping):
         return _copy(source)
+    if not isinstance(source, (str, Path)):
+        message = f"a definition is a dict, JSON text, or the path of a JSON file; this is {a(source)}"
+        raise WorkflowDefinitionError([Problem("", message)])
     text, where = _text_of(source)
     try:
         definition = json.loads(text)
@@ -134,7 +154,7 @@ def read_definition(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         place = f"{where}line {error.lineno} column {error.colno}"
         raise WorkflowDefinitionError([Problem(place, f"not JSON: {error.msg}")]) from None
     if not isinstance(definition, dict):
-        message = f"a definition is a JSON object, this is a {type(definition).__name__}"
+        message = f"a definition is a JSON object, this is {a(definition)}"
         raise WorkflowDefinitionError([Problem(where.rstrip(": "), message)])
     return _unwrapped(definition)
 
@@ -172,18 +192,42 @@ def _text_of(source: str | Path) -> tuple[str, str]:
 def parse_document(definition: Mapping[str, Any]) -> tuple[Document, list[Problem]]:
     """The parts of a definition that are right, and a problem for every part that is not."""
     problems = _top_level_problems(definition)
-    inputs, outputs = [], []
-    for index, raw in _entries(definition, "inputs", problems):
-        parsed = _parse_input(raw, f"inputs[{index}]", problems)
-        if parsed is not None:
-            inputs.append(parsed)
-    for index, raw in _entries(definition, "outputs", problems):
+    entries = {scope: _entries(definition, scope, problems) for scope in ("inputs", "steps", "outputs")}
+    named = {scope: _named_once(found, scope, problems) for scope, found in entries.items()}
+    parsed = {index: _parse_input(raw, f"inputs[{index}]", problems) for index, raw in named["inputs"].items()}
+    inputs = {index: item for index, item in parsed.items() if item is not None}
+    outputs = {}
+    for index, raw in named["outputs"].items():
         try:
-            outputs.append(JsonField.model_validate(raw))
+            outputs[index] = JsonField.model_validate(raw)
         except ValidationError as error:
             problems += validation_problems(error, raw, f"outputs[{index}]", JsonField)
-    steps = tuple(raw for _, raw in _entries(definition, "steps", problems))
-    return Document(tuple(inputs), steps, tuple(outputs)), problems
+    lost = {str(raw.get("name")) for index, raw in named["inputs"].items() if index not in inputs}
+    nameless = {
+        scope
+        for scope, found in named.items()
+        if len(found) < _length(definition.get(scope)) or not all(is_name(raw.get("name")) for raw in found.values())
+    }
+    return Document(inputs, named["steps"], outputs, frozenset(lost), frozenset(nameless)), problems
+
+
+def _length(value: Any) -> float:
+    """How many entries were meant; nobody knows where it is no list."""
+    return 0 if value is None else len(value) if isinstance(value, list) else math.inf
+
+
+def _named_once(entries: list[tuple[int, dict[str, Any]]], scope: str, problems: list[Problem]) -> dict[int, dict[str, Any]]:
+    """The entries without those whose name another one before them has."""
+    first: dict[str, int] = {}
+    kept = {}
+    for index, raw in entries:
+        name = raw.get("name")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            message = f"the name `{name}` is taken by {scope}[{first[name]}]; {scope} need different names"
+            problems.append(Problem(f"{scope}[{index}].name", message))
+        else:
+            kept[index] = raw
+    return kept
 
 
 def _top_level_problems(definition: Mapping[str, Any]) -> list[Problem]:
@@ -207,7 +251,7 @@ def _entries(definition: Mapping[str, Any], key: str, problems: list[Problem]) -
     if value is None and key == "inputs":
         return []
     if not isinstance(value, Sequence) or isinstance(value, str):
-        found = "missing" if value is None else f"a {type(value).__name__}"
+        found = "missing" if value is None else a(value)
         problems.append(Problem(key, f"{found}; a list of objects would fit"))
         return []
     entries = []
@@ -215,7 +259,7 @@ def _entries(definition: Mapping[str, Any], key: str, problems: list[Problem]) -
         if isinstance(entry, dict):
             entries.append((index, entry))
         else:
-            problems.append(Problem(f"{key}[{index}]", f"a {type(entry).__name__}; an object would fit"))
+            problems.append(Problem(f"{key}[{index}]", f"{a(entry)}; an object would fit"))
     return entries
 
 
@@ -234,11 +278,15 @@ def _parse_input(raw: dict[str, Any], place: str, problems: list[Problem]) -> In
 
 
 def validation_problems(error: ValidationError, raw: Any, place: str, model: type[BaseModel]) -> list[Problem]:
-    """One problem per place of a pydantic error; members of a union that failed at the same place are joined."""
+    """One problem per place of a pydantic error; members of a union that failed at the same place are joined.
+
+    A custom error whose context has `inside`, where within the value the mistake is (`[2].type`, or nothing), says all there
+    is to say.
+    """
     messages: dict[str, list[str]] = {}
     suggestions: dict[str, str] = {}
     for detail in error.errors(include_url=False):
-        path = _path(detail["loc"], raw, place)
+        path = _path(detail["loc"], raw, place) + str(detail.get("ctx", {}).get("inside", ""))
         text, suggestion = _message(detail, model)
         messages.setdefault(path, [])
         if text not in messages[path]:
@@ -250,14 +298,34 @@ def validation_problems(error: ValidationError, raw: Any, place: str, model: typ
 def _message(detail: Any, model: type[BaseModel]) -> tuple[str, str]:
     kind, names = detail["type"], [field.alias or name for name, field in model.model_fields.items()]
     if kind == "missing":
-        return "required and missing", ""
+        return f"required and missing{_wanted(model, detail['loc'])}", ""
     if kind == "extra_forbidden":
         return "unknown field", did_you_mean(str(detail["loc"][-1]), names) or f"known: {listing(names)}"
-    message = str(detail["msg"])
-    if kind in ("reference", "target"):
-        return message, ""
-    lowered = message[0].lower() + message[1:]
-    return f"{lowered}; got {_short(detail['input'])}", ""
+    if "inside" in detail.get("ctx", {}):
+        return str(detail["msg"]), ""
+    return f"{said(detail)}; got {_short(detail['input'])}", ""
+
+
+def _wanted(model: type[BaseModel], place: Sequence[int | str]) -> str:
+    """What would fit a field that is missing, in a few words; nothing where that takes more than a few."""
+    properties = model.model_json_schema(by_alias=False)["properties"]
+    known = properties.get(place[0]) or next((properties[name] for name, field in model.model_fields.items()
+                                              if field.alias == place[0] or _has_choice(field, place[0])), None)  # fmt: skip
+    words = takes(known) if len(place) == 1 and known is not None else "anything"
+    return "" if "anything" in words else f"; {words} would fit"
+
+
+def _has_choice(field: Any, name: int | str) -> bool:
+    return name in getattr(field.validation_alias, "choices", ())
+
+
+def said(detail: Any) -> str:
+    """What a pydantic error says, in the style of all other messages."""
+    pattern = detail.get("ctx", {}).get("pattern")
+    if pattern in _PATTERNS:
+        return _PATTERNS[pattern]
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _short(value: Any) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from workflow_engine.block import FlowControl, Output, Reference
 from workflow_engine.drafts import Draft
 from workflow_engine.errors import Problem, did_you_mean, listing
 from workflow_engine.kinds import ANY, DICTIONARY, Kind, fit
-from workflow_engine.language import Input, ParameterInput
+from workflow_engine.language import Document, Input, ParameterInput
 from workflow_engine.plan import Column
 from workflow_engine.plugins import Registry
 from workflow_engine.selectors import Selector, parse_selector
@@ -24,20 +23,27 @@ class Names:
         inputs: the kinds of every input.
         steps: the outputs of every step whose block is known.
         broken: the names of the steps that are not right in themselves, whose own problems are told already.
+        lost: the names of the inputs that are not, likewise.
+        nameless: which of "inputs" and "steps" hold something that has no name of its own, so that a name nobody has may be
+            meant for it.
     """
 
     inputs: Mapping[str, tuple[Kind, ...]]
     steps: Mapping[str, Mapping[str, Output]]
     broken: frozenset[str]
+    lost: frozenset[str]
+    nameless: frozenset[str]
 
     def resolve(self, selector: Selector, place: str) -> tuple[tuple[Kind, ...] | None, list[Problem]]:
         """The kinds of what a selector names; None when it names nothing (then with a problem, or told elsewhere)."""
         if selector.root == "inputs":
             if selector.name in self.inputs:
                 return self.inputs[selector.name], []
+            if selector.name in self.lost or "inputs" in self.nameless:
+                return None, []
             near = did_you_mean(selector.name, self.inputs) or f"inputs: {listing(self.inputs)}"
             return None, [Problem(place, f"no input `{selector.name}` (`{selector}`)", near)]
-        if selector.name in self.broken and selector.name not in self.steps:
+        if selector.name not in self.steps and (selector.name in self.broken or "steps" in self.nameless):
             return None, []
         if selector.name not in self.steps:
             near = did_you_mean(selector.name, self.steps) or f"steps: {listing(self.steps)}"
@@ -57,17 +63,14 @@ class Names:
         return None, [Problem(place, f"step `{selector.name}` has no output `{selector.output}`", near)]
 
 
-def names_of(
-    inputs: tuple[Input, ...], drafts: list[Draft], raw_steps: Sequence[Mapping[str, Any]], registry: Registry,
-    problems: list[Problem],
-) -> Names:  # fmt: skip
+def names_of(document: Document, drafts: list[Draft], registry: Registry, problems: list[Problem]) -> Names:
     """Collect what can be named; kinds that nobody registered are problems."""
-    kinds = {item.name: _kinds(item, f"inputs[{index}]", registry, problems) for index, item in enumerate(inputs)}
+    kinds = {item.name: _kinds(item, f"inputs[{index}]", registry, problems) for index, item in document.inputs.items()}
     steps = {draft.name: draft.block.outputs_of(draft.manifest) for draft in drafts}
-    others = {str(raw["name"]): registry.blocks.get(str(raw.get("type"))) for raw in raw_steps if "name" in raw}
+    others = {str(raw["name"]): registry.blocks.get(str(raw.get("type"))) for raw in document.steps.values() if "name" in raw}
     broken = frozenset(others) - steps.keys()
     known = {name: block.outputs for name, block in others.items() if block and name in broken and block.has_fixed_outputs()}
-    return Names(kinds, {**steps, **known}, broken)
+    return Names(kinds, {**steps, **known}, broken, document.lost, document.nameless)
 
 
 def _kinds(item: Input, place: str, registry: Registry, problems: list[Problem]) -> tuple[Kind, ...]:

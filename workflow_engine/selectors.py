@@ -46,6 +46,6 @@ def parse_selector(text: str) -> Selector:
     return Selector("steps", match["step"], match["output"])
 
 
-def is_name(text: str) -> bool:
-    """Whether a text may name an input, a step or an output."""
-    return _NAME.fullmatch(text) is not None
+def is_name(text: object) -> bool:
+    """Whether something may name an input, a step or an output."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None

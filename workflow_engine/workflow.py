@@ -10,7 +10,7 @@ from typing import Any, Literal
 from workflow_engine import plugins
 from workflow_engine.allocator import keep_freed_memory
 from workflow_engine.compiler import compile_definition
-from workflow_engine.errors import Problem, WorkflowInputError, listing
+from workflow_engine.errors import Problem, WorkflowInputError, a, listing
 from workflow_engine.executor import Cancellation, Execution
 from workflow_engine.inputs import load_inputs
 from workflow_engine.language import read_definition
@@ -75,6 +75,8 @@ class Workflow:
         """
         if on_error not in ("report", "raise"):
             raise ValueError(f'on_error={on_error!r}; "report" or "raise" would fit')
+        if inputs is not None and not isinstance(inputs, Mapping):
+            raise WorkflowInputError([Problem("", f"inputs are a dict by name, not {a(inputs)}")])
         keep_freed_memory()
         deadline = None if timeout is None else time.monotonic() + timeout
         state = load_inputs(self.plan, {**(inputs or {}), **named}, allow_urls=allow_urls)

@@ -88,6 +88,10 @@ def region_requests(task: Task, element: Element) -> tuple[sv.Detections, list[R
     names = tuple(element["classes"]) if element.get("classes") else None
     chosen: Any = {"settings": settings_of(element), "names": names, "coordinates": element.get("coordinates", "token")}
     boxes = [(x1, y1, x2, y2) for x1, y1, x2, y2 in regions.xyxy.tolist()]
+    width, height = element["images"].size
+    for box in boxes:
+        if not (box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0):
+            raise ValueError(f"the region {list(box)} lies outside of the {width}x{height} image")
     return regions, [Request(task, element["images"], region=box, **chosen) for box in boxes]
 
 

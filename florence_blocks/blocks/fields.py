@@ -21,7 +21,7 @@ else:
     sv = LazyModule("supervision")
 
 Text = Annotated[Value[str], Accepts(STRING, LANGUAGE_MODEL_OUTPUT)]
-Classes = Annotated[Value[list[str]], Accepts(LIST_OF_VALUES)]
+Classes = Annotated[Value[Annotated[list[str], Field(min_length=1)]], Accepts(LIST_OF_VALUES)]
 Coordinates: TypeAlias = Value[Literal["token", "refined"]]
 OnlyClasses = Annotated[Value[list[str] | None], Accepts(LIST_OF_VALUES)]
 Count: TypeAlias = Value[Annotated[int, Field(ge=1)] | None]

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 
 from florence_blocks.demo.film import Film, draw_film
+from florence_blocks.demo.plates import FOLDER, draw_plates
 from florence_blocks.demo.scenes import Pixels, Shape, Word, draw_scene
 from workflow_engine import compile
 from workflow_engine.data import Image
@@ -117,6 +118,7 @@ def hang(folder: Path) -> str:
                 if isinstance(value, (str, int, float))]  # fmt: skip
         said = [text for text in said if "\n" not in text]
         page += ["; ".join(said), ""] if said else []
+    page.append(draw_plates(folder / "images" / FOLDER))
     return "\n".join(page)
 
 

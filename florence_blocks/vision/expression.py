@@ -66,7 +66,9 @@ class Where(Parsed):
             tree = ast.parse(value.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             column = getattr(error, "offset", None) or 1
-            raise QueryError(f"column {column} of `{value}`: not an expression") from None
+            raise QueryError(
+                f"column {column} of `{value}`: not an expression; `class_name == 'star' and area > 400` would fit"
+            ) from None
         if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
             raise QueryError(f"an expression has at most {MAX_NODES} parts")
         return cls(value, _compile(tree.body, value))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from florence_blocks.vision.operations import Condition
+from florence_blocks.vision.query import check_names
 from workflow_engine.block import AnyReference, BlockManifest, FlowControl, Target, Value
 
 
@@ -32,6 +34,11 @@ class ContinueIf(FlowControl):
             default_factory=dict, description="the values of the condition, by name"
         )
         next_steps: list[Target] = Field(description="the steps behind the gate: $steps.name")
+
+        @model_validator(mode="after")
+        def _asks_for_what_there_is(self) -> Self:
+            check_names(self.condition_statement.names, self.evaluation_parameters, ".condition_statement")
+            return self
 
     light = True
 

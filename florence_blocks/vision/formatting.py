@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
+from typing_extensions import Self
 
 from florence_blocks.vision.operations import Chain, Condition
+from florence_blocks.vision.query import check_names
 from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Reference, Value
 from workflow_engine.detections import is_detections, serialise
 from workflow_engine.errors import listing
@@ -60,6 +62,12 @@ class StringTemplate(Block):
         template: Value[str] = Field(description="a text with {placeholders}")
         data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(default_factory=dict, description="values by name")
         data_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
+
+        @model_validator(mode="after")
+        def _asks_for_what_there_is(self) -> Self:
+            if isinstance(self.template, str):
+                check_names(_PLACEHOLDER.findall(self.template), self.data, ".template")
+            return self
 
     outputs = {"output": Output(STRING)}
     light = True
@@ -146,6 +154,16 @@ class Expression(Block):
         data_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
         switch: _Cases
 
+        @model_validator(mode="after")
+        def _asks_for_what_there_is(self) -> Self:
+            results = {f"cases[{place}].result": case.result for place, case in enumerate(self.switch.cases)}
+            for place, case in enumerate(self.switch.cases):
+                check_names(case.condition.names, self.data, f".switch.cases[{place}].condition")
+            for where, result in {**results, "default": self.switch.default}.items():
+                if isinstance(result, _DynamicResult):
+                    check_names([result.parameter_name], self.data, f".switch.{where}.parameter_name")
+            return self
+
     outputs = {"output": Output()}
     light = True
 
@@ -155,8 +173,6 @@ class Expression(Block):
         result = next((case.result for case in switch.cases if case.condition(values)), switch.default)
         if isinstance(result, _StaticResult):
             return result.value
-        if result.parameter_name not in values:
-            raise ValueError(f"the result asks for `{result.parameter_name}`; given: {listing(values)}")
         value = values[result.parameter_name]
         return result.operations(value) if result.operations else value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from workflow_engine.errors import did_you_mean, listing
+from workflow_engine.errors import a, did_you_mean, listing
+from workflow_engine.language import said
 
 Parameters = Mapping[str, Any]
 Step = Callable[[Any, Parameters], Any]
@@ -28,7 +29,15 @@ _NONE: Final[Parameters] = {}
 
 
 class QueryError(ValueError):
-    """A value does not fit the operation or comparison it came to."""
+    """A definition is wrong, or a value does not fit the operation or comparison it came to.
+
+    Attributes:
+        inside: where the mistake is in the definition that was parsed: `[1].type`, `.statements[0]`.
+    """
+
+    def __init__(self, message: str, inside: str = "") -> None:
+        self.inside = inside
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class Parsed(ABC):
             try:
                 return cls.parse(value)
             except QueryError as error:
-                raise PydanticCustomError("query", "{said}", {"said": str(error)}) from None
+                raise PydanticCustomError("query", "{said}", {"said": str(error), "inside": error.inside}) from None
 
         return core_schema.no_info_plain_validator_function(validate)
 
@@ -111,9 +120,13 @@ class Chain(Parsed):
     @classmethod
     def parse(cls, value: Any) -> Chain:
         """Read a list of operations."""
-        if not isinstance(value, list):
-            raise QueryError(f"operations are a list of objects, not a {type(value).__name__}")
-        return cls([_step(item, f"operations[{place}]") for place, item in enumerate(value)])
+        return _chain(value, "")
+
+
+def _chain(value: Any, place: str) -> Chain:
+    if not isinstance(value, list):
+        raise QueryError(f"operations are a list of objects, not {a(value)}", place)
+    return Chain([_step(item, f"{place}[{index}]") for index, item in enumerate(value)])
 
 
 def _step(item: Any, place: str) -> Step:
@@ -138,28 +151,45 @@ def _step(item: Any, place: str) -> Step:
 def _type_of(item: Any, place: str, known: Mapping[str, Any], what: str) -> str:
     """The type of a part of a definition, which must be known."""
     if not isinstance(item, Mapping):
-        raise QueryError(f"{place}: a {what} is an object, not a {type(item).__name__}")
+        raise QueryError(f"a {what} is an object, not {a(item)}", place)
     name = item.get("type")
     if not isinstance(name, str) or name not in known:
         near = did_you_mean(str(name), known) or f"known: {listing(known)}"
-        raise QueryError(f"{place}.type: unknown {what} {name!r} ({near})")
+        raise QueryError(f"unknown {what} {name!r} ({near})", f"{place}.type")
     return name
+
+
+_FINDINGS = {"extra_forbidden": "unknown field", "missing": "required and missing"}
 
 
 def _fields(model: type[BaseModel], item: Mapping[str, Any], place: str) -> BaseModel:
     try:
         return model.model_validate(item)
     except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
+        details = error.errors(include_url=False)
+        detail = next((one for one in details if one["type"] == "extra_forbidden"), details[0])
         inner = ".".join(str(part) for part in detail["loc"])
         near = did_you_mean(inner, model.model_fields) if detail["type"] == "extra_forbidden" else ""
-        said = "unknown field" if detail["type"] == "extra_forbidden" else detail["msg"]
-        raise QueryError(f"{place}.{inner}: {said}" + (f" ({near})" if near else "")) from None
+        raise QueryError(
+            (_FINDINGS.get(detail["type"]) or said(detail)) + (f" ({near})" if near else ""), f"{place}.{inner}"
+        ) from None
 
 
 def _short(value: Any) -> str:
     text = repr(value)
     return f"a {type(value).__name__} ({text if len(text) <= 40 else text[:37] + '...'})"
+
+
+def check_names(asked: Iterable[str], given: Iterable[str], inside: str) -> None:
+    """Check that all values a part of a definition asks for are there.
+
+    Raises:
+        PydanticCustomError: one is not; `inside` says where in the step it is asked for.
+    """
+    given = list(given)
+    for name in sorted(set(asked) - set(given)):
+        near = did_you_mean(name, given) or f"given: {listing(given)}"
+        raise PydanticCustomError("query", "{said}", {"said": f"it asks for `{name}` ({near})", "inside": inside})
 
 
 # ------------------------------------------------------------------ statements
@@ -213,7 +243,7 @@ class Condition(Parsed):
     def parse(cls, value: Any) -> Condition:
         """Read a `StatementGroup`, a `BinaryStatement` or a `UnaryStatement`."""
         names: set[str] = set()
-        return cls(_statement(value, "condition", names), frozenset(names))
+        return cls(_statement(value, "", names), frozenset(names))
 
 
 def _statement(item: Any, place: str, names: set[str]) -> Test:
@@ -225,16 +255,17 @@ def _only(item: Mapping[str, Any], place: str, *known: str) -> None:
     """Unknown fields are errors: a misspelt option would be lost."""
     for key in item:
         if key not in ("type", *known):
-            raise QueryError(f"{place}.{key}: unknown field ({did_you_mean(key, known) or f'known: {listing(known)}'})")
+            near = did_you_mean(key, known) or f"known: {listing(known)}"
+            raise QueryError(f"unknown field ({near})", f"{place}.{key}")
 
 
 def _group(item: Mapping[str, Any], place: str, names: set[str]) -> Test:
     _only(item, place, "statements", "operator")
     statements, joint = item.get("statements"), item.get("operator", "or")
     if not isinstance(statements, list) or not statements:
-        raise QueryError(f"{place}.statements: a list with at least one statement is needed")
+        raise QueryError("a list with at least one statement is needed", f"{place}.statements")
     if joint not in ("and", "or"):
-        raise QueryError(f"{place}.operator: {joint!r}; and or or would fit")
+        raise QueryError(f'{joint!r}; "and" or "or" would fit', f"{place}.operator")
     tests = [_statement(part, f"{place}.statements[{index}]", names) for index, part in enumerate(statements)]
     every = all if joint == "and" else any
     return lambda parameters: every(test(parameters) for test in tests)
@@ -275,11 +306,11 @@ def _unary(item: Mapping[str, Any], place: str, names: set[str]) -> Test:
 
 def _operand(item: Any, place: str, names: set[str]) -> Callable[[Parameters], Any]:
     kind = _type_of(item, place, {"StaticOperand": 0, "DynamicOperand": 0}, "operand")
-    chain = Chain.parse(item.get("operations", []))
+    chain = _chain(item.get("operations", []), f"{place}.operations")
     if kind == "StaticOperand":
         _only(item, place, "value", "operations")
         if "value" not in item:
-            raise QueryError(f"{place}.value: required and missing")
+            raise QueryError("required and missing", f"{place}.value")
         value = chain(item["value"])
         return lambda parameters: value
     _only(item, place, "operand_name", "operations")

@@ -9,14 +9,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from florence_blocks.demo import draw_scene
 from florence_blocks.demo.corpus import caption
 from florence_blocks.demo.gallery import EXHIBITS, Picture, show
 from florence_blocks.demo.metrics import matches
+from florence_blocks.demo.plates import drawing_blocks
 from florence_blocks.demo.scenes import Box
 from workflow_engine import compile
+from workflow_engine.block import block_types
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "example_workflows"
@@ -68,6 +71,15 @@ def test_every_example_is_in_the_gallery_with_its_picture_and_sentence() -> None
     for name in names:
         assert f"](images/{name}.png)" in page and (EXAMPLES / "images" / f"{name}.png").exists()
         assert json.loads((EXAMPLES / f"{name}.json").read_text())["description"] in page
+
+
+def test_every_drawing_block_has_a_picture_in_the_gallery() -> None:
+    page = (EXAMPLES / "README.md").read_text()
+    assert len(drawing_blocks()) >= 20
+    for name, block in drawing_blocks().items():
+        picture = cv2.imread(str(EXAMPLES / "images" / "blocks" / f"{name}.png"))
+        assert picture is not None and picture.std() > 5
+        assert f"](images/blocks/{name}.png)<br>`{block_types(block)[0]}`" in page
 
 
 def test_describe_a_scene() -> None:

@@ -98,7 +98,7 @@ def test_a_wrong_step_is_told_by_place_finding_and_remedy(steps: list[dict[str, 
     [
         ({"version": "2.0"}, ["version", "2.0", '"1.0" would fit']),
         ({"stepz": []}, ["stepz", "unknown field", "did you mean `steps`?"]),
-        ({"outputs": {"a": 1}}, ["outputs", "a dict", "a list of objects would fit"]),
+        ({"outputs": {"a": 1}}, ["outputs", "an object; a list of objects would fit"]),
         ({"outputs": [{"type": "JsonField", "name": "o", "selector": "steps.a"}]}, ["outputs[0].selector", "steps.a"]),
         ({"inputs": [{"type": "WorkflowImag", "name": "i"}]}, ["inputs[0].type", "did you mean `WorkflowImage`"]),
         ({"inputs": [{"type": "WorkflowImage", "name": "i", "size": 3}]}, ["inputs[0].size", "unknown field"]),

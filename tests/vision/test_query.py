@@ -130,7 +130,7 @@ def test_statements(statement: dict[str, Any], wanted: bool) -> None:
     ("operations", "said"),
     [
         ([{"type": "SequenceLenght"}], "did you mean `SequenceLength`"),
-        ([{"type": "NumberRound", "decimals": 1}], "operations\\[0\\].decimal"),
+        ([{"type": "NumberRound", "decimals": 1}], "[0].decimals: unknown field (did you mean `decimal_digits`?)"),
         ([{"type": "SequenceLength"}, {"type": "SequenceJoin", "seperator": ","}], "did you mean `separator`"),
         ({"type": "SequenceLength"}, "a list of objects"),
         ([{"type": "SequenceApply", "operations": [{"type": "Nope"}]}], "unknown operation 'Nope'"),
@@ -138,8 +138,9 @@ def test_statements(statement: dict[str, Any], wanted: bool) -> None:
     ],
 )
 def test_a_wrong_operation_is_told_when_it_is_read(operations: Any, said: str) -> None:
-    with pytest.raises(QueryError, match=said):
+    with pytest.raises(QueryError) as raised:
         Chain.parse(operations)
+    assert said in f"{raised.value.inside}: {raised.value}"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from workflow_engine.block import Block, block_types
 from workflow_engine.errors import WorkflowError, did_you_mean
 from workflow_engine.plugins import registry
 from workflow_engine.schema import block_schema
+from workflow_engine.wording import takes
 
 _DEPTHS = {0: "one answer per element", 1: "opens a dimension: several answers per element",
            -1: "closes a dimension: inner elements arrive as lists"}  # fmt: skip
@@ -143,7 +144,7 @@ def describe(block: type[Block]) -> dict[str, Any]:
     properties = block_schema(block)["properties"]
     fields = [
         {"name": name, "required": info.is_required(), "default": properties[name].get("default"),
-         "takes": _takes(properties[name]), "description": properties[name].get("description", "")}
+         "takes": takes(properties[name]), "description": properties[name].get("description", "")}
         for name, info in block.Manifest.model_fields.items() if name not in ("type", "name")
     ]  # fmt: skip
     return {
@@ -154,24 +155,3 @@ def describe(block: type[Block]) -> dict[str, Any]:
         "dimension": _DEPTHS[block.dimension],
         "batched": block.batched,
     }
-
-
-def _takes(field: dict[str, Any]) -> str:
-    """What a field takes, in a few words."""
-    kinds = f" to {', '.join(field['kinds'])}" if "kinds" in field else ""
-    if "pattern" in field:
-        return f"a reference{kinds}"
-    if "anyOf" in field:
-        literal = [option for option in field["anyOf"] if "pattern" not in option]
-        reference = len(literal) < len(field["anyOf"])
-        words = " or ".join(dict.fromkeys(_takes(option) for option in literal))
-        return f"{words}, or a reference{kinds}" if reference else words
-    if "enum" in field:
-        return " | ".join(map(str, field["enum"]))
-    if "const" in field:
-        return str(field["const"])
-    bounds = [f"{word} {field[key]}" for key, word in _BOUNDS.items() if key in field]
-    return " ".join([str(field.get("type", "anything")), *bounds])
-
-
-_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "over", "maximum": "at most", "exclusiveMaximum": "under"}
