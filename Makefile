@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint schemas docs clean
+.PHONY: demo test lint schemas docs compat clean
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,5 +34,15 @@ docs: $(VENV)/installed-dev
 	$(BIN)/workflow blocks --markdown > docs/blocks.md
 	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
 
+# The same definitions here and in the best-known runtime of the language, in an environment of its own.
+COMPAT ?= .compat
+$(COMPAT)/installed:
+	test -x $(COMPAT)/bin/python || $(PYTHON) -m venv $(COMPAT)
+	$(COMPAT)/bin/pip --disable-pip-version-check install --quiet 'roboflow-workflows==0.2.13'
+	touch $@
+
+compat: $(VENV)/installed-dev $(COMPAT)/installed
+	$(BIN)/python -m tests.compat.compare --python $(COMPAT)/bin/python
+
 clean:
-	rm -rf $(VENV) demo-output build dist *.egg-info
+	rm -rf $(VENV) $(COMPAT) demo-output build dist *.egg-info

@@ -156,8 +156,19 @@ def deserialise(value: Any) -> sv.Detections:
     found = _from_rows(list(rows))
     size = value.get("image") if isinstance(value, dict) else None
     if size:
-        found.metadata[ORIGIN] = Origin(root_width=int(size["width"]), root_height=int(size["height"]))
+        width, height = int(size["width"]), int(size["height"])
+        found.metadata[ORIGIN] = Origin(root_width=width, root_height=height)
+        if "polygons" in found.data:
+            found.mask = _masks(found.data["polygons"], width, height)
     return found
+
+
+def _masks(polygons: Any, width: int, height: int) -> NDArray[np.bool_]:
+    """The masks `[n, height, width]` of outlines; of a plain box among them, none of its pixels."""
+    masks = np.zeros((len(polygons), height, width), np.uint8)
+    for mask, outlines in zip(masks, polygons, strict=True):
+        cv2.fillPoly(mask, [outline.astype(np.int32) for outline in outlines], [1])
+    return masks.astype(bool)
 
 
 def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:

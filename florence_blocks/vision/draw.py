@@ -5,6 +5,7 @@ The blocks themselves are rows in `drawings`. Grey images come back in colour.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
+
+
+_CHANNELS = re.compile(r"(?:rgb)?\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)")
 
 
 class DrawManifest(VersionedManifest):
@@ -71,13 +75,18 @@ class Drawing:
 
 
 def colour(name: str) -> sv.Color:
-    """A colour by its name or "#rrggbb".
+    """A colour by its name, "#rrggbb" or "(r, g, b)".
 
     Raises:
         ValueError: there is no such colour.
     """
+    channels = _CHANNELS.fullmatch(name.strip())
+    found: Any
     try:
-        found = sv.Color.from_hex(name) if name.startswith("#") else getattr(sv.Color, name.upper(), None)
+        if channels:
+            found = sv.Color(*(int(channel) for channel in channels.groups()))
+        else:
+            found = sv.Color.from_hex(name) if name.startswith("#") else getattr(sv.Color, name.upper(), None)
     except ValueError:
         found = None
     if not isinstance(found, sv.Color):

@@ -6,14 +6,17 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
-from florence_blocks.vision.operations import Chain, Condition
+from florence_blocks.vision.fields import VersionedManifest
+from florence_blocks.vision.operations import Chain, Condition, QueryError
 from florence_blocks.vision.query import check_names
 from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Reference, Value
 from workflow_engine.detections import is_detections, serialise
@@ -21,7 +24,9 @@ from workflow_engine.errors import listing
 from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\{\s*([A-Za-z0-9_-]+)\s*\}")
+_PLACEHOLDER = re.compile(r"\s*[A-Za-z0-9_-]+\s*")
+_MOST_WIDTH = 10_000
+"""The largest width or precision that a placeholder may ask for."""
 
 
 def _operated(data: dict[str, Any], operations: dict[str, Chain]) -> dict[str, Any]:
@@ -32,24 +37,65 @@ def _operated(data: dict[str, Any], operations: dict[str, Chain]) -> dict[str, A
     return {name: operations[name](value) if name in operations else value for name, value in data.items()}
 
 
-def filled(template: str, data: dict[str, Any], operations: dict[str, Chain]) -> str:
-    """A template with values, after their operations, in place of its {placeholders}.
+class _Formatter(Formatter):
+    """Python's format language by names alone: no attributes, no items, no widths that fill the memory."""
+
+    def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        name = str(key).strip()
+        if name not in kwargs:
+            raise ValueError(f"the template asks for `{name}`; given: {listing(kwargs)}")
+        return kwargs[name]
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if any(int(number) > _MOST_WIDTH for number in re.findall(r"\d+", format_spec)):
+            raise ValueError(f"`{format_spec}` asks for more than {_MOST_WIDTH} characters")
+        return str(super().format_field(value, format_spec))
+
+
+def placeholders(template: str) -> list[str]:
+    """The names of a template's {placeholders}; `{{` and `}}` are braces.
 
     Raises:
-        ValueError: a placeholder has no value.
+        QueryError: a brace is not closed, or a placeholder is no name.
     """
-    values = _operated(data, operations) if operations else data
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise QueryError(f"{error}; `{{{{` and `}}}}` would be braces") from None
+    names = []
+    for _, name, form, _ in parts:
+        if name is None:
+            continue
+        if not _PLACEHOLDER.fullmatch(name) or name.strip().isdigit():
+            raise QueryError(f"`{{{name}}}` is no placeholder; a name such as {{count}} would fit, and {{{{ for a brace")
+        names += [name.strip(), *(placeholders(form) if form else [])]
+    return names
 
-    def fill(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            raise ValueError(f"the template asks for `{match[1]}`; given: {listing(values)}")
-        return str(values[match[1]])
 
-    return _PLACEHOLDER.sub(fill, template)
+def filled(template: str, data: dict[str, Any], operations: dict[str, Chain]) -> str:
+    """A template with values, after their operations, in place of its {placeholders}; `{share:.1%}` as Python formats it.
+
+    Raises:
+        ValueError: a placeholder has no value, or is none.
+    """
+    placeholders(template)
+    return _Formatter().vformat(template, (), _operated(data, operations) if operations else data)
+
+
+def check_template(template: str, given: Iterable[str], inside: str) -> None:
+    """Check that a template reads, and that all it asks for is there; `inside` says where in the step it stands.
+
+    Raises:
+        PydanticCustomError: one of these is not so.
+    """
+    try:
+        check_names(placeholders(template), given, inside)
+    except QueryError as error:
+        raise PydanticCustomError("query", "{said}", {"said": str(error), "inside": inside}) from None
 
 
 class StringTemplate(Block):
-    """Fill values into a text.
+    """Fill values into a text; formats are those of Python (`{share:.1%}`), `{{` and `}}` are braces.
 
     `{"type": "vision/string_template@v1", "name": "sentence", "template": "{count} stars",
     "data": {"count": "$steps.how_many.count"}}`
@@ -66,7 +112,7 @@ class StringTemplate(Block):
         @model_validator(mode="after")
         def _asks_for_what_there_is(self) -> Self:
             if isinstance(self.template, str):
-                check_names(_PLACEHOLDER.findall(self.template), self.data, ".template")
+                check_template(self.template, self.data, ".template")
             return self
 
     outputs = {"output": Output(STRING)}
@@ -229,18 +275,44 @@ class CsvFormatter(Block):
     "columns_data": {"word": "$steps.read.texts", "image": "$inputs.name"}}`
     """
 
-    class Manifest(BlockManifest):
+    class Manifest(VersionedManifest):
         """The fields of the step."""
+
+        defaults_of = {"roboflow_core/csv_formatter@v1": {"timestamp": True, "table_of": "run"}}
 
         type: Literal["vision/csv_formatter@v1", "roboflow_core/csv_formatter@v1"]
         columns_data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(description="values by column")
         columns_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by column")
         timestamp: bool = Field(False, description="a last column with the time, in UTC")
+        table_of: Literal["element", "run"] = Field(
+            "element", description="a table for every element, or one for the whole run, which its last element has"
+        )
 
     outputs = {"csv_content": Output(STRING)}
+    batched = True
 
-    def run(self, columns_data: dict[str, Any], columns_operations: dict[str, Chain], timestamp: bool) -> str:
-        """The table of one element."""
+    def run(
+        self,
+        columns_data: list[dict[str, Any]],
+        columns_operations: list[dict[str, Chain]],
+        timestamp: list[bool],
+        table_of: list[str],
+    ) -> list[Any]:
+        """The tables; an element whose columns do not fit each other fails."""
+        tables: list[Any] = []
+        for columns, operations, timed in zip(columns_data, columns_operations, timestamp, strict=True):
+            try:
+                tables.append(self._table(columns, operations, timed))
+            except ValueError as error:
+                tables.append(error)
+        if not tables or table_of[0] == "element":
+            return tables
+        whole = [table for table in tables if isinstance(table, str)]
+        rest = "".join(table.partition("\n")[2] for table in whole[1:])
+        joined = [table if isinstance(table, Exception) else None for table in tables[:-1]]
+        return [*joined, whole[0] + rest if whole else tables[-1]]
+
+    def _table(self, columns_data: dict[str, Any], columns_operations: dict[str, Chain], timestamp: bool) -> str:
         columns = _operated(columns_data, columns_operations)
         lists = {name: list(value) for name, value in columns.items() if isinstance(value, (list, tuple))}
         lengths = {len(value) for value in lists.values()}

@@ -5,10 +5,13 @@ Import `Chain` and `Condition` from here: then the operations they are made of a
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -18,12 +21,15 @@ from florence_blocks.vision.query import DEFAULT_OPERAND, Chain, Condition, Para
 from workflow_engine.block import AnyReference, BlockManifest
 from workflow_engine.data import Image
 from workflow_engine.detections import is_detections, serialise
+from workflow_engine.errors import a, listing
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
+    import cv2
     import numpy as np
     import supervision as sv
 else:
+    cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
@@ -101,6 +107,18 @@ def _divide(value: Any, other: float) -> Any:
     return value / other
 
 
+@operation("RandomNumber", min_value=(float, 0.0), max_value=(float, 1.0))
+def _random(value: Any, min_value: float, max_value: float) -> float:
+    return random.uniform(min_value, max_value)
+
+
+@operation("TimestampToISOFormat")
+def _iso(value: Any) -> str:
+    if not isinstance(value, datetime):
+        raise QueryError(f"TimestampToISOFormat needs a time, not {a(value)}")
+    return value.isoformat()
+
+
 @operation("ToBoolean")
 def _to_boolean(value: Any) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
@@ -171,10 +189,36 @@ def _aggregate_numbers(value: Any, function: str, neutral_value: Any) -> Any:
 
 @operation("ExtractImageProperty", property_name=(Literal["size", "height", "width", "aspect_ratio"], ...))
 def _image_property(value: Any, property_name: str) -> float:
-    if not isinstance(value, Image):
-        raise QueryError(f"ExtractImageProperty needs an image, not a {type(value).__name__}")
-    width, height = value.size
+    width, height = _need_image(value, "ExtractImageProperty").size
     return {"size": width * height, "height": height, "width": width, "aspect_ratio": width / height}[property_name]
+
+
+def _need_image(value: Any, what: str) -> Image:
+    if not isinstance(value, Image):
+        raise QueryError(f"{what} needs an image, not {a(value)}")
+    return value
+
+
+@operation("ConvertImageToJPEG", compression_level=(int, 95))
+def _to_jpeg(value: Any, compression_level: int) -> bytes:
+    pixels: Any = _need_image(value, "ConvertImageToJPEG").array
+    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, compression_level])[1].tobytes())
+
+
+@operation("ConvertImageToBase64")
+def _to_base64(value: Any) -> str:
+    return base64.b64encode(_to_jpeg(_need_image(value, "ConvertImageToBase64"), 95)).decode()
+
+
+@operation("ExtractFrameMetadata", property_name=(Literal["frame_number", "frame_timestamp", "seconds_since_start"], ...))
+def _frame(value: Any, property_name: str) -> Any:
+    """When a frame was taken; frames are numbered from one at their video's rate."""
+    seconds = _need_image(value, "ExtractFrameMetadata").seconds
+    if seconds is None:
+        raise QueryError("this image carries no time; the frames of a video do")
+    if property_name == "seconds_since_start":
+        return seconds
+    raise QueryError(f"`{property_name}` of a frame is not known; seconds_since_start would fit")
 
 
 # ------------------------------------------------------------------ detections
@@ -231,7 +275,8 @@ _SORTS = Literal["confidence", "x_min", "x_max", "y_min", "y_max", "size", "cent
 def _sort(value: Any, mode: str, ascending: bool) -> sv.Detections:
     found = need_detections(value, "SortDetections")
     keys = [read_property(one, mode) for one in rows(found)]
-    return select(found, sorted(range(len(found)), key=keys.__getitem__, reverse=not ascending))
+    order = sorted(range(len(found)), key=keys.__getitem__)
+    return select(found, order if ascending else order[::-1])
 
 
 def _moved(found: sv.Detections, by: Any) -> sv.Detections:
@@ -252,8 +297,15 @@ def _shift(value: Any, shift_x: int, shift_y: int) -> sv.Detections:
     return _moved(need_detections(value, "DetectionsShift"), np.array([shift_x, shift_y] * 2))
 
 
-@operation("DetectionsRename", class_map=(dict[str, str], ...), strict=(bool, True), new_classes_id_offset=(int, 1024))
-def _rename(value: Any, class_map: Mapping[str, str], strict: bool, new_classes_id_offset: int) -> sv.Detections:
+@operation("DetectionsRename", class_map=(dict[str, str] | str, ...), strict=(bool | str, True),
+           new_classes_id_offset=(int, 1024))  # fmt: skip
+def _rename(
+    value: Any, class_map: Mapping[str, str] | str, strict: bool | str, new_classes_id_offset: int, parameters: Parameters
+) -> sv.Detections:
+    """Other names; a strict map numbers its names anew, another numbers new names behind the offset."""
+    class_map, strict = (_given(option, parameters) for option in (class_map, strict))
+    if not isinstance(class_map, Mapping):
+        raise QueryError(f"DetectionsRename needs names by name, not {a(class_map)}")
     found = need_detections(value, "DetectionsRename")
     copy = select(found, list(range(len(found))))
     names = [str(name) for name in copy.data.get("class_name", ())]
@@ -261,11 +313,33 @@ def _rename(value: Any, class_map: Mapping[str, str], strict: bool, new_classes_
     if strict and unknown:
         raise QueryError(f"DetectionsRename has no name for {', '.join(unknown)}; `strict` false keeps them")
     renamed = [class_map.get(name, name) for name in names]
-    ids = {name: new_classes_id_offset + place for place, name in enumerate(dict.fromkeys(class_map.values()))}
+    numbered = sorted(set(class_map.values())) if strict else list(dict.fromkeys(class_map.values()))
+    ids = {name: place + (0 if strict else new_classes_id_offset) for place, name in enumerate(numbered)}
     old = copy.class_id if copy.class_id is not None else np.zeros(len(names), int)
     copy.class_id = np.array([ids.get(name, int(before)) for name, before in zip(renamed, old, strict=True)], dtype=int)
     copy.data["class_name"] = np.array(renamed, dtype=object)
     return copy
+
+
+def _given(option: Any, parameters: Parameters) -> Any:
+    """An option that may be the name of a parameter."""
+    if not isinstance(option, str):
+        return option
+    if option not in parameters:
+        raise QueryError(f"the operation asks for `{option}`; given: {listing(parameters)}")
+    return parameters[option]
+
+
+@operation("PickDetectionsByParentClass", parent_class=(str, ...))
+def _pick(value: Any, parent_class: str) -> sv.Detections:
+    """The detections of a class, and behind them the others whose centres lie within one of those."""
+    found = need_detections(value, "PickDetectionsByParentClass")
+    names = [str(name) for name in found.data.get("class_name", [""] * len(found))]
+    parents = [place for place, name in enumerate(names) if name == parent_class]
+    boxes = found.xyxy[parents].tolist()
+    centres = found.get_anchors_coordinates(sv.Position.CENTER).tolist()
+    inside = [place for place, (x, y) in enumerate(centres) if any(x1 <= x <= x2 and y1 <= y <= y2 for x1, y1, x2, y2 in boxes)]
+    return select(found, [*parents, *(place for place in inside if place not in parents)])
 
 
 @operation("ClassificationPropertyExtract",

@@ -11,7 +11,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, create_model
 from pydantic.json_schema import JsonSchemaValue
@@ -19,6 +19,14 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from workflow_engine.errors import a, did_you_mean, listing
 from workflow_engine.language import said
+from workflow_engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+else:
+    cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
 
 Parameters = Mapping[str, Any]
 Step = Callable[[Any, Parameters], Any]
@@ -194,6 +202,13 @@ def check_names(asked: Iterable[str], given: Iterable[str], inside: str) -> None
 
 # ------------------------------------------------------------------ statements
 
+
+def _in_zone(point: Any, zone: Any) -> bool:
+    """Whether a point (x, y) lies within a polygon, not on its edge."""
+    corners = np.array(zone, dtype=np.float32)
+    return cv2.pointPolygonTest(corners, (float(point[0]), float(point[1])), measureDist=False) > 0
+
+
 COMPARATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "(Number) ==": operator.eq,
@@ -208,6 +223,7 @@ COMPARATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "(String) endsWith": lambda text, part: text.endswith(part),
     "(String) contains": lambda text, part: part in text,
     "in (Sequence)": lambda value, sequence: value in sequence,
+    "(Detection) in zone": lambda point, zone: _in_zone(point, zone),
     "any in (Sequence)": lambda values, sequence: any(value in sequence for value in values),
     "all in (Sequence)": lambda values, sequence: all(value in sequence for value in values),
 }

@@ -1,0 +1,43 @@
+"""Runs cases in the other runtime; for its environment, where nothing of this project is installed.
+
+python live.py cases.json outcomes.json
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+warnings.filterwarnings("ignore")
+logging.disable(logging.CRITICAL)
+
+
+def main() -> None:
+    """Run every case of the first file, write what came out into the second."""
+    from inputs import read  # type: ignore[import-not-found]
+    from outcome import plain  # type: ignore[import-not-found]
+    from roboflow_workflows.execution_engine.core import ExecutionEngine  # type: ignore[import-not-found]
+
+    outcomes: dict[str, Any] = {}
+    for case in json.loads(Path(sys.argv[1]).read_text()):
+        try:
+            engine = ExecutionEngine.init(
+                workflow_definition=case["definition"],
+                init_parameters={"workflows_core.model_manager": None, "workflows_core.api_key": None,
+                                 "workflows_core.allow_access_to_file_system": False,
+                                 "workflows_core.allowed_write_directory": None},
+            )  # fmt: skip
+            rows = [engine.run(runtime_parameters={name: read(value) for name, value in given.items()})
+                    for given in case["runs"]]  # fmt: skip
+            outcomes[case["name"]] = [plain(row) for row in rows]
+        except Exception as error:
+            outcomes[case["name"]] = {"$error": f"{type(error).__name__}: {str(error)[:300]}"}
+    Path(sys.argv[2]).write_text(json.dumps(outcomes, indent=1))
+
+
+main()
