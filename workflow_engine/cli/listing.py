@@ -19,7 +19,7 @@ from workflow_engine.wording import takes
 _DEPTHS = {0: "one answer per element", 1: "opens a dimension: several answers per element",
            -1: "closes a dimension: inner elements arrive as lists"}  # fmt: skip
 
-_EXAMPLE = re.compile(r"`(\{.*?\})`", re.DOTALL)
+_EXAMPLE = re.compile(r"`(\{\"type\".*?\})`", re.DOTALL)
 _HEAD = """# Blocks
 
 Every block with its fields and outputs, as `workflow blocks --markdown` prints them. Where a field takes a reference, that is a
