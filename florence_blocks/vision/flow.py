@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from florence_blocks.vision.operations import Condition
 from florence_blocks.vision.query import check_names
-from workflow_engine.block import AnyReference, BlockManifest, FlowControl, Target, Value
+from workflow_engine.block import AnyReference, BlockManifest, FlowControl, ImageReference, Target, Value
+from workflow_engine.data import Image
 
 
 class ContinueIf(FlowControl):
@@ -74,3 +76,64 @@ class SwitchCase(FlowControl):
         given = str(value).lower() if case_insensitive else str(value)
         found = (step for case, step in cases.items() if (case.lower() if case_insensitive else case) == given)
         return [step] if (step := next(found, None)) else default_next_steps
+
+
+class RateLimiter(FlowControl):
+    """Let the next steps go on at most once in so many seconds; by the time of the video where there is one.
+
+    `{"type": "vision/rate_limiter@v1", "name": "now_and_then", "cooldown_seconds": 5, "depends_on": "$steps.how_many.count",
+    "video_reference_image": "$inputs.image", "next_steps": ["$steps.write"]}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of a limiter."""
+
+        type: Literal["vision/rate_limiter@v1", "roboflow_core/rate_limiter@v1"]
+        cooldown_seconds: Value[Annotated[float, Field(ge=0)]] = 1.0
+        depends_on: AnyReference = Field(description="the value whose coming is limited")
+        video_reference_image: ImageReference | None = Field(None, description="the frame whose time counts")
+        next_steps: list[Target] = Field(description="the steps behind the limiter: $steps.name")
+
+    stateful = True
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def run(
+        self, cooldown_seconds: float, depends_on: Any, video_reference_image: Image | None, next_steps: list[Target]
+    ) -> Iterable[Target]:
+        """The steps that go on for one element."""
+        seconds = None if video_reference_image is None else video_reference_image.seconds
+        now = time.monotonic() if seconds is None else seconds
+        if self._last is not None and now - self._last < cooldown_seconds:
+            return ()
+        self._last = now
+        return next_steps
+
+
+class DeltaFilter(FlowControl):
+    """Let the next steps go on where a value is another than it was for the image before.
+
+    `{"type": "vision/delta_filter@v1", "name": "changed", "image": "$inputs.image", "value": "$steps.how_many.count",
+    "next_steps": ["$steps.write"]}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of a filter of changes."""
+
+        type: Literal["vision/delta_filter@v1", "roboflow_core/delta_filter@v1"]
+        image: ImageReference
+        value: AnyReference
+        next_steps: list[Target] = Field(description="the steps behind the filter: $steps.name")
+
+    stateful = True
+
+    def __init__(self) -> None:
+        self._last: list[Any] = []
+
+    def run(self, image: Image, value: Any, next_steps: list[Target]) -> Iterable[Target]:
+        """The steps that go on for one element."""
+        if self._last == [value]:
+            return ()
+        self._last = [value]
+        return next_steps

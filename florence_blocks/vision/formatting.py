@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from string import Formatter
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -21,7 +22,7 @@ from florence_blocks.vision.query import check_names
 from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Reference, Value
 from workflow_engine.detections import is_detections, serialise
 from workflow_engine.errors import listing
-from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
+from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING, Kind
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\s*[A-Za-z0-9_-]+\s*")
@@ -405,3 +406,34 @@ class JsonParser(Block):
 def _harmless(value: Any) -> Any:
     """A text that no spreadsheet runs as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+class CurrentTime(Block):
+    """The time at which a step runs, in a time zone.
+
+    `{"type": "vision/current_time@v1", "name": "now", "timezone": "Europe/Paris"}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/current_time@v1", "roboflow_core/current_time@v1"]
+        timezone: Value[str] = Field("UTC", description="a name of the IANA time zone database")
+
+    outputs = {
+        "timestamp": Output(Kind("timestamp")),
+        "iso_string": Output(STRING),
+        "date": Output(STRING),
+        "time": Output(STRING),
+    }
+    light = True
+
+    def run(self, timezone: str) -> dict[str, Any]:
+        """The time now."""
+        try:
+            now = datetime.now(ZoneInfo(timezone))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"`{timezone}` is no time zone; UTC or Europe/Paris would fit") from None
+        return {
+            "timestamp": now, "iso_string": now.isoformat(), "date": now.strftime("%Y-%m-%d"), "time": now.strftime("%H:%M:%S"),
+        }  # fmt: skip

@@ -29,7 +29,8 @@ def plain(value: Any) -> Any:
     pixels = getattr(value, "numpy_image", None)
     pixels = getattr(value, "array", None) if pixels is None else pixels
     if pixels is not None:
-        return {"$image": [int(side) for side in pixels.shape], "digest": digest(pixels)}
+        shape = pixels.shape[:2] if pixels.shape[2:] == (1,) else pixels.shape  # one channel may have a dimension or none
+        return {"$image": [int(side) for side in shape], "digest": digest(pixels)}
     if hasattr(value, "xyxy"):
         return {"$detections": [row(value, place) for place in range(len(value))]}
     if isinstance(value, np.ndarray):
