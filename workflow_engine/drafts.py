@@ -84,10 +84,20 @@ def _find_block(raw: Mapping[str, Any], place: str, registry: Registry, problems
     name = raw.get("type")
     block = registry.blocks.get(name) if isinstance(name, str) else None
     if block is None:
-        found = "missing" if name is None else f"unknown block type `{name}`"
-        near = did_you_mean(str(name), registry.blocks) if name is not None else ""
-        problems.append(Problem(f"{place}.type", found, near or "`workflow blocks` lists all"))
+        problems.append(_unknown(name, f"{place}.type", registry))
     return block
+
+
+def _unknown(name: Any, place: str, registry: Registry) -> Problem:
+    """The problem of a block type that nobody here answers to."""
+    if name is None:
+        return Problem(place, "missing", "`workflow blocks` lists all")
+    elsewhere = registry.nearest(str(name))
+    if elsewhere is not None:
+        return Problem(place, f"`{name}` is a block of another runtime that is not here", f"nearest is `{elsewhere}`")
+    return Problem(
+        place, f"unknown block type `{name}`", did_you_mean(str(name), registry.blocks) or "`workflow blocks` lists all"
+    )
 
 
 def _validate(

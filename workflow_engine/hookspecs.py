@@ -23,3 +23,9 @@ def workflow_engine_kinds() -> Iterable[Kind]:
 def workflow_engine_blocks() -> Iterable[type[Block]]:
     """Block classes this plugin brings."""
     return ()
+
+
+@hookspec(firstresult=True)
+def workflow_engine_nearest(name: str) -> str | None:
+    """For the type name of a block that only another runtime has: the block here that comes nearest; None for other names."""
+    return None

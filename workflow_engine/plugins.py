@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -49,6 +49,8 @@ class Registry:
     kinds: Mapping[str, Kind]
     sources: Mapping[type[Block], Plugin]
     plugins: tuple[Plugin, ...] = ()
+    nearest: Callable[[str], str | None] = lambda name: None
+    """Asks the plugins about the type name of a block that is not here."""
 
     def plus(self, *more: Plugin) -> Registry:
         """A registry with the blocks and kinds of more plugins, installed or not: for tests and notebooks.
@@ -124,6 +126,7 @@ def build_registry(plugins: Iterable[Plugin]) -> Registry:
         kinds=MappingProxyType({name: kind for name, (kind, _) in kinds.items()}),
         sources=MappingProxyType(dict(blocks.values())),
         plugins=plugins,
+        nearest=lambda name: manager.hook.workflow_engine_nearest(name=name),
     )
 
 

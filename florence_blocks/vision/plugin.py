@@ -10,6 +10,7 @@ from florence_blocks.vision import (
     combine,
     crop,
     drawings,
+    elsewhere,
     files,
     filter,
     flow,
@@ -21,7 +22,7 @@ from florence_blocks.vision import (
     transform,
     zones,
 )  # fmt: skip
-from workflow_engine.block import Block
+from workflow_engine.block import Block, block_types
 from workflow_engine.hookspecs import hookimpl
 
 
@@ -79,3 +80,11 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         files.LocalFileSink,
         *drawings.BLOCKS,
     )
+
+
+@hookimpl
+def workflow_engine_nearest(name: str) -> str | None:
+    """What comes nearest to a block of the best-known runtime that is not here."""
+    florence = (f"florence/{task}@v1" for task in ("object_detection", "ocr", "caption", "prompt"))
+    here = [*florence, *(block_types(block)[0] for block in workflow_engine_blocks())]
+    return elsewhere.nearest(name, here)
