@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from florence_blocks.blocks.combined import AnyTask
 from florence_blocks.blocks.typed import BLOCKS
 from workflow_engine.block import Block
 from workflow_engine.hookspecs import hookimpl
@@ -11,5 +12,5 @@ from workflow_engine.hookspecs import hookimpl
 
 @hookimpl
 def workflow_engine_blocks() -> Iterable[type[Block]]:
-    """The typed Florence blocks."""
-    return BLOCKS
+    """The typed Florence blocks, and the one that has all tasks."""
+    return (*BLOCKS, AnyTask)

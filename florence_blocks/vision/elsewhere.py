@@ -58,7 +58,10 @@ _NEAREST: tuple[tuple[str, str], ...] = (
     (r"classif|clip|embedding|perception|cosine", "florence/region_classification@v1"),
     (r"tracker|stabilize|track_", "vision/byte_tracker@v1"),
     (r"sink|notification|upload|custom_metadata|event|cache_", "vision/local_file_sink@v1"),
-    (r"vlm|lmm|claude|gemini|gemma|open_?ai|openrouter|qwen|llama|kimi|moondream|cosmos|spacexai|florence_2", "florence/prompt@v1"),
+    (
+        r"vlm|lmm|claude|gemini|gemma|open_?ai|openrouter|qwen|llama|kimi|moondream|cosmos|spacexai",
+        "florence/prompt@v1",
+    ),
 )
 """What a name is about, and the block that comes nearest; the first that fits."""
 
