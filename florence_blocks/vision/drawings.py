@@ -157,6 +157,7 @@ DRAWINGS = (
         "polygon_visualization", "Draw the outline of the mask of every detection.",
         {"thickness": (_Thickness, 2)},
         lambda color, lookup, thickness: sv.PolygonAnnotator(color=color, color_lookup=lookup, thickness=thickness),
+        versions={f"roboflow_core/polygon_visualization@v{version}": {} for version in (1, 2)},
     ),
     Drawing(
         "quad_visualization", "Draw the four corners of every text and write what it says.",
@@ -167,6 +168,7 @@ DRAWINGS = (
         "halo_visualization", "Let the mask of every detection glow.",
         {"opacity": (_Share, 0.8), "kernel_size": (_Pixels, 40)},
         lambda color, lookup, **own: sv.HaloAnnotator(color=color, color_lookup=lookup, **own),
+        versions={f"roboflow_core/halo_visualization@v{version}": {} for version in (1, 2)},
     ),
     Drawing(
         "color_visualization", "Tint the box of every detection.",

@@ -246,3 +246,25 @@ def test_the_shell_completes_block_names() -> None:
     code = "import sys; sys.argv = ['workflow']; from workflow_engine.cli import main; main()"
     done = subprocess.run([*command[:2], code], env={**os.environ, **asked}, capture_output=True, text=True)
     assert done.stdout.split() == ["vision/csv_formatter@v1"], done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_folder_ten_times_as_large_takes_no_more_memory(tmp_path: Path) -> None:
+    definition = {**WIDTHS, "outputs": WIDTHS["outputs"][:1]}
+    (tmp_path / "w.json").write_text(json.dumps(definition))
+    image = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))[1].tobytes()
+    peaks = []
+    for count in (1000, 10_000):
+        folder = tmp_path / f"i{count}"
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"{number}.png").write_bytes(image)
+        code = (
+            "import resource, sys\nfrom workflow_engine.cli import main\n"
+            "try:\n    main()\nfinally:\n    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        )
+        command = [sys.executable, "-c", code, "run", "w.json", folder.name, "--out", f"o{count}"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert len(lines_of(tmp_path / f"o{count}")) == count, done.stderr
+        peaks.append(int(done.stderr.split()[-1]) / 1024)
+    assert peaks[1] < peaks[0] + 25, peaks  # MiB: names and digests of files, not their pixels (110 MiB)
