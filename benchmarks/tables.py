@@ -1,4 +1,4 @@
-"""The tables of the README from the results in this folder, so that no figure is typed by hand.
+"""The tables of the README from the results in this folder and from the registry, so that nothing is typed by hand.
 
     python benchmarks/tables.py [--check]
 
@@ -116,7 +116,31 @@ def precisions() -> str:
     return _table(head, rows)
 
 
-TABLES = {"evaluation": evaluation, "engine": engine, "florence": florence, "answers": answers, "precisions": precisions}
+def names() -> str:
+    """The block names of the best-known runtime that run here, family by family, from the registry."""
+    from workflow_engine import registry
+
+    families: dict[str, dict[str, list[str]]] = {}
+    for name, block in registry().blocks.items():
+        if name.startswith("roboflow_core/"):
+            title = (sys.modules[block.__module__].__doc__ or "").split("\n")[0].rstrip(".")
+            stem, _, version = name.removeprefix("roboflow_core/").partition("@v")
+            families.setdefault(title, {}).setdefault(stem, []).append(version)
+    rows = [
+        [title, ", ".join(f"`{stem}` {'/'.join(f'v{version}' for version in sorted(found))}" for stem, found in stems.items())]
+        for title, stems in families.items()
+    ]
+    return _table(["family", "`roboflow_core/...`"], rows).replace("---:", "---")
+
+
+TABLES = {
+    "names": names,
+    "evaluation": evaluation,
+    "engine": engine,
+    "florence": florence,
+    "answers": answers,
+    "precisions": precisions,
+}
 
 
 def rendered(text: str) -> str:

@@ -1,6 +1,6 @@
-"""All tasks in one block, with the fields and answers of the best-known runtime, so that definitions for it run as they are.
+"""All tasks in one block, with the fields and answers of the best-known runtime.
 
-Its answers are JSON in the form of the published processors: `{"bboxes": [...], "labels": [...]}`. The typed blocks give more:
+Definitions for it run as they are. Its answers are JSON in the form of the published processors: `{"bboxes": [...], "labels": [...]}`. The typed blocks give more:
 detections, confidences, and every region instead of one.
 """
 

@@ -17,7 +17,7 @@ from workflow_engine.cli.listing import example, summary
 
 FOLDER = "blocks"
 _SIZE = 160
-_FAMILIES = ("draw", "panels", "zones")
+_FAMILIES = ("drawings", "panels", "zones")
 _COLUMNS = 4
 _SOURCES: tuple[dict[str, Any], ...] = (
     {"type": "florence/object_detection@v1", "name": "detect", "images": "$inputs.image"},

@@ -159,11 +159,11 @@ def _colourable(found: sv.Detections, axis: str) -> sv.Detections:
     return plain
 
 
-def block_of(drawing: Drawing) -> type[DrawBlock]:
-    """A drawing as a block."""
+def block_of(drawing: Drawing, module: str) -> type[DrawBlock]:
+    """A drawing as a block of a module."""
     title = "".join(part.capitalize() for part in drawing.name.split("_"))
     attributes = {
-        "__doc__": _documentation(drawing), "__module__": __name__, "drawing": drawing, "Manifest": _manifest(drawing, title),
+        "__doc__": _documentation(drawing), "__module__": module, "drawing": drawing, "Manifest": _manifest(drawing, title),
         "stateful": drawing.stateful, "parallel": not drawing.stateful,
     }  # fmt: skip
     return type(title, (DrawBlock,), attributes)

@@ -240,5 +240,5 @@ DRAWINGS = (
     ),
 )  # fmt: skip
 
-BLOCKS: tuple[type[DrawBlock], ...] = tuple(block_of(drawing) for drawing in DRAWINGS)
+BLOCKS: tuple[type[DrawBlock], ...] = tuple(block_of(drawing, __name__) for drawing in DRAWINGS)
 """Every drawing as a block."""
