@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from transformers import Florence2ForConditionalGeneration, Florence2Processor
 from florence_blocks.demo import CHECKPOINT, Scene, draw_scene
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import checkpoint as checkpoints
-from florence_blocks.runtime.encoding import Encoding, matrix_rate
+from florence_blocks.runtime.encoding import Encoding
 from florence_blocks.runtime.model import FlorenceModel
 from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image
@@ -274,29 +274,47 @@ def measure(scenario: Scenario, ways: Sequence[Way], beams: int, rounds: int) ->
             "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
-def floors(ours: Ours) -> dict[str, float]:
-    """What an image and a prompt would take at the machine's matrix rate, what they do take, and the gap between the two."""
-    encoding, rate = Encoding(ours.model.checkpoint), matrix_rate(torch.device("cpu"), torch.float32)
+def floors(ours: Ours, rounds: int = 5) -> dict[str, float]:
+    """What an image and a prompt would take as plain matrix products, what they do take, and the gap between the two.
+
+    Both are measured in turn, round by round: products of as many floating-point operations as the tower has, then the tower.
+    The gap is the median of the rounds' ratios, so that a machine that is faster now and slower then does not distort it.
+    """
+    encoding = Encoding(ours.model.checkpoint)
     pixels = list(ours.model.checkpoint.preprocessor(images(1)))
     features, ids = encoding.features(pixels), ours.model.prompt_ids("What does the image describe?")
-    vision, encoder = encoding.image_cost / rate, encoding.prompt_cost(ids) / rate
-    took = {
-        "vision": _seconds(lambda: encoding.features(pixels)),
-        "encoder": _seconds(lambda: encoding.prompts([ids], features)),
+    work: dict[str, tuple[float, Callable[[], object]]] = {
+        "vision": (encoding.image_cost, lambda: encoding.features(pixels)),
+        "encoder": (encoding.prompt_cost(ids), lambda: encoding.prompts([ids], features)),
     }
-    return {"matrix_gflops": rate / 1e9, "vision_floor_seconds": vision, "vision_seconds": took["vision"],
-            "vision_gap": took["vision"] / vision, "encoder_floor_seconds": encoder, "encoder_seconds": took["encoder"],
-            "encoder_gap": took["encoder"] / encoder}  # fmt: skip
+    found: dict[str, float] = {}
+    for name, (cost, tower) in work.items():
+        floor, took = _in_turn(partial(_products, cost), tower, rounds)
+        found[f"{name}_floor_seconds"], found[f"{name}_seconds"] = statistics.median(floor), statistics.median(took)
+        found[f"{name}_gap"] = statistics.median(mine / least for mine, least in zip(took, floor, strict=True))
+    return {"matrix_gflops": encoding.image_cost / found["vision_floor_seconds"] / 1e9, **found}
 
 
-def _seconds(work: Callable[[], object], rounds: int = 5) -> float:
-    """The median time of some work."""
-    times = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+_SIDE = 768
+
+
+def _products(cost: float) -> None:
+    """Matrix products of about so many floating-point operations."""
+    matrix = torch.ones((_SIDE, _SIDE))
+    for _ in range(max(1, round(cost / (2 * _SIDE**3)))):
+        matrix @ matrix
+
+
+def _in_turn(one: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
+    """The seconds of two pieces of work, done in turn."""
+    times = [(_seconds(one), _seconds(other)) for _ in range(rounds)]
+    return [first for first, _ in times], [second for _, second in times]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def _others(file: Path | None, layout: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """All tasks in one block, with the fields and answers of the best-known runtime.
 
-Definitions for it run as they are. Its answers are JSON in the form of the published processors: `{"bboxes": [...], "labels": [...]}`. The typed blocks give more:
-detections, confidences, and every region instead of one.
+Definitions for it run as they are. Its answers are JSON in the form of the published processors:
+`{"bboxes": [...], "labels": [...]}`. The typed blocks give more: detections, confidences, and every region instead of one.
 """
 
 from __future__ import annotations
