@@ -10,6 +10,7 @@ from workflow_engine.data import Image
 from workflow_engine.errors import WorkflowError
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+VIDEO_SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 
 
 class SourceError(WorkflowError):
@@ -30,6 +31,8 @@ def find_images(sources: list[str]) -> list[Any]:
         elif path.is_dir():
             found += _some(sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), source, "holds no images")
         elif path.exists():
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                raise SourceError(f"`{source}` is a video; --video {source} would read its frames")
             found.append(path)
         elif glob.has_magic(source):
             matches = sorted(Path(match) for match in glob.glob(source, recursive=True))  # noqa: PTH207 - absolute patterns

@@ -10,7 +10,6 @@ from workflow_engine.cli.kept import Earlier, KeptError
 from workflow_engine.data import Image
 from workflow_engine.video import VideoWriter
 
-SUFFIXES = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 RATE = 30.0
 """Frames a second where the source does not say."""
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from workflow_engine.cli.files import find_images
-from workflow_engine.cli.filmed import SUFFIXES, Filmed
+from workflow_engine.cli.files import VIDEO_SUFFIXES, find_images
+from workflow_engine.cli.filmed import Filmed
 from workflow_engine.cli.kept import Earlier, Kept, Results
 from workflow_engine.cli.printing import print_outputs, print_profile, print_steps, progress
 from workflow_engine.data import Image
@@ -143,7 +143,7 @@ def _results(workflow: Workflow, sources: Sequence[Any] | Video, options: RunOpt
     if stateful and options.earlier in ("resume", "retry"):
         raise ArgumentError(f"step `{stateful[0]}` remembers what came before, so a run cannot go on in the middle; "
                             "--overwrite starts anew")  # fmt: skip
-    if options.out.suffix.lower() not in SUFFIXES:
+    if options.out.suffix.lower() not in VIDEO_SUFFIXES:
         return Kept(options.out, options.earlier)
     if not isinstance(sources, Video):
         raise ArgumentError(f"--out {options.out}: a video is written of a video (--video); a folder would fit")
@@ -187,6 +187,8 @@ class _Running:
                     moved(item.index + 1 + (self.results.done if self.results else 0))
             except WorkflowRunError as error:
                 raise ArgumentError(str(error)) from error
+            if options.frames is not None and not stream.totals.images and not (self.results and self.results.done):
+                raise ArgumentError(f"--video {options.frames.source} has no frames from {options.frames.start:g} s on")
             return stream.totals
 
     def once(self) -> StreamTotals:
