@@ -1,41 +1,27 @@
-"""Values into values: templates, properties, expressions, defaults, and inner elements as a list."""
+"""Values into values: templates, properties, expressions, defaults, the time, and inner elements as a list."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from string import Formatter
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
-from florence_blocks.vision.fields import VersionedManifest
-from florence_blocks.vision.operations import Chain, Condition, QueryError
+from florence_blocks.vision.operations import Chain, Condition, QueryError, each_operated
 from florence_blocks.vision.query import check_names
-from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Reference, Value
-from workflow_engine.detections import is_detections, serialise
+from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, Output, Value
 from workflow_engine.errors import listing
-from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING, Kind
+from workflow_engine.kinds import ANY, LIST_OF_VALUES, STRING, Kind
 
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\s*[A-Za-z0-9_-]+\s*")
 _MOST_WIDTH = 10_000
 """The largest width or precision that a placeholder may ask for."""
-
-
-def _operated(data: dict[str, Any], operations: dict[str, Chain]) -> dict[str, Any]:
-    """The values after the operations given for them."""
-    unknown = operations.keys() - data.keys()
-    if unknown:
-        raise ValueError(f"operations for {listing(sorted(unknown))}, which are no values; given: {listing(data)}")
-    return {name: operations[name](value) if name in operations else value for name, value in data.items()}
 
 
 class _Formatter(Formatter):
@@ -80,7 +66,7 @@ def filled(template: str, data: dict[str, Any], operations: dict[str, Chain]) ->
         ValueError: a placeholder has no value, or is none.
     """
     placeholders(template)
-    return _Formatter().vformat(template, (), _operated(data, operations) if operations else data)
+    return _Formatter().vformat(template, (), each_operated(data, operations) if operations else data)
 
 
 def check_template(template: str, given: Iterable[str], inside: str) -> None:
@@ -216,7 +202,7 @@ class Expression(Block):
 
     def run(self, data: dict[str, Any], data_operations: dict[str, Chain], switch: _Cases) -> Any:
         """The result for one element."""
-        values = _operated(data, data_operations)
+        values = each_operated(data, data_operations)
         result = next((case.result for case in switch.cases if case.condition(values)), switch.default)
         if isinstance(result, _StaticResult):
             return result.value
@@ -267,145 +253,6 @@ class DimensionCollapse(Block):
     def run(self, data: list[Any]) -> list[Any]:
         """The list for one outer element."""
         return data
-
-
-class CsvFormatter(Block):
-    """Values as a table in CSV: a row per element, or per item where columns are lists; a header first.
-
-    Texts that spreadsheets would run as formulas are quoted. `{"type": "vision/csv_formatter@v1", "name": "table",
-    "columns_data": {"word": "$steps.read.texts", "image": "$inputs.name"}}`
-    """
-
-    class Manifest(VersionedManifest):
-        """The fields of the step."""
-
-        defaults_of = {"roboflow_core/csv_formatter@v1": {"timestamp": True, "table_of": "run"}}
-
-        type: Literal["vision/csv_formatter@v1", "roboflow_core/csv_formatter@v1"]
-        columns_data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(description="values by column")
-        columns_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by column")
-        timestamp: bool = Field(False, description="a last column with the time, in UTC")
-        table_of: Literal["element", "run"] = Field(
-            "element", description="a table for every element, or one for the whole run, which its last element has"
-        )
-
-    outputs = {"csv_content": Output(STRING)}
-    batched = True
-
-    def run(
-        self,
-        columns_data: list[dict[str, Any]],
-        columns_operations: list[dict[str, Chain]],
-        timestamp: list[bool],
-        table_of: list[str],
-    ) -> list[Any]:
-        """The tables; an element whose columns do not fit each other fails."""
-        tables: list[Any] = []
-        for columns, operations, timed in zip(columns_data, columns_operations, timestamp, strict=True):
-            try:
-                tables.append(self._table(columns, operations, timed))
-            except ValueError as error:
-                tables.append(error)
-        if not tables or table_of[0] == "element":
-            return tables
-        whole = [table for table in tables if isinstance(table, str)]
-        rest = "".join(table.partition("\n")[2] for table in whole[1:])
-        joined = [table if isinstance(table, Exception) else None for table in tables[:-1]]
-        return [*joined, whole[0] + rest if whole else tables[-1]]
-
-    def _table(self, columns_data: dict[str, Any], columns_operations: dict[str, Chain], timestamp: bool) -> str:
-        columns = _operated(columns_data, columns_operations)
-        lists = {name: list(value) for name, value in columns.items() if isinstance(value, (list, tuple))}
-        lengths = {len(value) for value in lists.values()}
-        if len(lengths) > 1:
-            told = ", ".join(f"{name} {len(value)}" for name, value in lists.items())
-            raise ValueError(f"columns of different lengths: {told}")
-        names = [*columns, *(["timestamp"] if timestamp else [])]
-        now = datetime.now(timezone.utc).isoformat()
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(names)
-        for row in range(lengths.pop() if lengths else 1):
-            values = [lists[name][row] if name in lists else value for name, value in columns.items()]
-            writer.writerow([_harmless(value) for value in values] + [now] * timestamp)
-        return out.getvalue()
-
-
-class JsonFormatter(Block):
-    """Values as JSON text; detections in the form of the language.
-
-    `{"type": "vision/json_formatter@v1", "name": "found", "data": {"shapes": "$steps.detect.predictions"}, "indent": 2}`
-    """
-
-    class Manifest(BlockManifest):
-        """The fields of the step."""
-
-        type: Literal["vision/json_formatter@v1"]
-        data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(description="values by name")
-        data_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
-        indent: Annotated[int, Field(ge=0)] | None = Field(None, description="spaces a level; all in a line without it")
-
-    outputs = {"json_content": Output(STRING)}
-
-    def run(self, data: dict[str, Any], data_operations: dict[str, Chain], indent: int | None) -> str:
-        """The text of one element."""
-        return json.dumps(_operated(data, data_operations), default=_plain, ensure_ascii=False, indent=indent)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has no notation for."""
-    if is_detections(value):
-        return serialise(value)
-    if hasattr(value, "tolist"):  # numpy
-        return value.tolist()
-    raise ValueError(f"a {type(value).__name__} has no place in JSON; texts, numbers, lists and detections would fit")
-
-
-class JsonParser(Block):
-    """The fields of a JSON text, such as one that a language model wrote; those that are missing are null.
-
-    `{"type": "vision/json_parser@v1", "name": "parsed", "raw_json": "$steps.ask.text", "expected_fields": ["colour"]}`
-    """
-
-    class Manifest(BlockManifest):
-        """The fields of the step."""
-
-        type: Literal["vision/json_parser@v1", "roboflow_core/json_parser@v1"]
-        raw_json: Annotated[Reference, Accepts(STRING, LANGUAGE_MODEL_OUTPUT)] = Field(
-            description="JSON, as it is or in a Markdown block"
-        )
-        expected_fields: list[str] = Field(description="the outputs of the step, beside error_status")
-
-        @field_validator("expected_fields")
-        @classmethod
-        def _names(cls, names: list[str]) -> list[str]:
-            if "error_status" in names:
-                raise ValueError("`error_status` is an output of the step already; another name would fit")
-            return names
-
-    outputs = {"error_status": Output(BOOLEAN)}
-    light = True
-
-    @classmethod
-    def outputs_of(cls, manifest: Any) -> Mapping[str, Output]:
-        """`error_status` and the expected fields."""
-        return {**cls.outputs, **{name: Output() for name in manifest.expected_fields}}
-
-    def run(self, raw_json: str, expected_fields: list[str]) -> dict[str, Any]:
-        """The fields of one text; `error_status` tells whether it is no object or lacks some."""
-        block = _FENCED.search(raw_json)
-        try:
-            found = json.loads(block[1] if block else raw_json)
-        except json.JSONDecodeError:
-            found = None
-        given = found if isinstance(found, dict) else {}
-        missing = any(name not in given for name in expected_fields) or not isinstance(found, dict)
-        return {"error_status": missing, **{name: given.get(name) for name in expected_fields}}
-
-
-def _harmless(value: Any) -> Any:
-    """A text that no spreadsheet runs as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 class CurrentTime(Block):

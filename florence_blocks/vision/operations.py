@@ -57,6 +57,18 @@ def operated(found: sv.Detections, operations: Chain | None, parameters: dict[st
     return changed
 
 
+def each_operated(data: dict[str, Any], operations: dict[str, Chain]) -> dict[str, Any]:
+    """Values by name, after the operations given for them.
+
+    Raises:
+        ValueError: there are operations for a value that is not there.
+    """
+    unknown = operations.keys() - data.keys()
+    if unknown:
+        raise ValueError(f"operations for {listing(sorted(unknown))}, which are no values; given: {listing(data)}")
+    return {name: operations[name](value) if name in operations else value for name, value in data.items()}
+
+
 # ------------------------------------------------------------------ texts and numbers
 
 
