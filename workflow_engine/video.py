@@ -141,16 +141,26 @@ class VideoWriter:
         self._size = (0, 0)
 
     def write(self, image: Image) -> None:
-        """Append an image; one of another size is fitted into the size of the first."""
+        """Append an image; one of another size is fitted into the size of the first.
+
+        Raises:
+            VideoError: the file cannot be written any more.
+        """
         pixels = image.bgr
         if self._stream is None:
             self._size = (image.width + image.width % 2, image.height + image.height % 2)  # codecs want even sides
             self._stream = self._container.add_stream(self._codec(), rate=self._rate)
             self._stream.width, self._stream.height = self._size
             self._stream.pix_fmt = "yuv420p"
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_fitted(pixels, self._size)), format="bgr24")
-        for packet in self._stream.encode(frame):
-            self._container.mux(packet)
+        self._encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(_fitted(pixels, self._size)), format="bgr24"))
+
+    def _encode(self, frame: Any) -> None:
+        """Encode a frame, or with None what is left, into the file."""
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (OSError, ValueError) as error:
+            raise VideoError(f"`{self._path}` cannot be written: {_reason(error)}") from error
 
     def _codec(self) -> str:
         if self._path.suffix.lower() == ".webm":
@@ -160,9 +170,11 @@ class VideoWriter:
     def close(self) -> None:
         """Write what is left, and the end of the file."""
         if self._stream is not None:
-            for packet in self._stream.encode():
-                self._container.mux(packet)
-        self._container.close()
+            self._encode(None)
+        try:
+            self._container.close()
+        except OSError as error:
+            raise VideoError(f"`{self._path}` cannot be written: {_reason(error)}") from error
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -38,7 +38,7 @@ class CsvFormatter(Block):
         columns_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by column")
         timestamp: bool = Field(False, description="a last column with the time, in UTC")
         table_of: Literal["element", "run"] = Field(
-            "element", description="a table for every element, or one for the whole run, which its last element has"
+            "element", description="a table for every element, or one for the whole run, which the last element that fits has"
         )
 
     outputs = {"csv_content": Output(STRING)}
@@ -60,10 +60,12 @@ class CsvFormatter(Block):
                 tables.append(error)
         if not tables or table_of[0] == "element":
             return tables
-        whole = [table for table in tables if isinstance(table, str)]
-        rest = "".join(table.partition("\n")[2] for table in whole[1:])
-        joined = [table if isinstance(table, Exception) else None for table in tables[:-1]]
-        return [*joined, whole[0] + rest if whole else tables[-1]]
+        whole = [place for place, table in enumerate(tables) if isinstance(table, str)]
+        if whole:
+            joined = tables[whole[0]] + "".join(tables[place].partition("\n")[2] for place in whole[1:])
+            tables = [None if place in whole else table for place, table in enumerate(tables)]
+            tables[whole[-1]] = joined
+        return tables
 
     def _table(self, columns_data: dict[str, Any], columns_operations: dict[str, Chain], timestamp: bool) -> str:
         columns = each_operated(columns_data, columns_operations)

@@ -256,3 +256,14 @@ def test_nothing_is_written_elsewhere(tmp_path: Path) -> None:
         with pytest.raises(StepError, match=r"lies outside of|no beginning of a file name"):
             sink(tmp_path / "in", ["x"], **fields)
     assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_one_table_of_a_run_hides_no_failure() -> None:
+    definition = {
+        "version": "1.0", "inputs": [{"type": "WorkflowBatchInput", "name": name} for name in "vw"],
+        "steps": [step("csv_formatter", columns_data={"v": "$inputs.v", "w": "$inputs.w"}, table_of="run")],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s.csv_content"}],
+    }  # fmt: skip
+    result = compile(definition).run(v=[1, [5, 6], 2, [1, 2]], w=[7, [8, 9], 4, [1, 2, 3]])
+    assert [row["o"] for row in result.outputs] == [None, None, "v,w\n1,7\n5,8\n6,9\n2,4\n", None]
+    assert [error.element for error in result.report.errors] == [(3,)]
