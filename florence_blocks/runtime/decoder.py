@@ -66,8 +66,8 @@ class Lane:
         self._heads: int = config.decoder_attention_heads
         self._offset: int = self._decoder.embed_positions.offset
         shape = (2 * config.decoder_layers, 0, self._heads, 0, config.d_model // self._heads)
-        self._cross = model.lm_head.weight.new_empty(shape)
-        self._own = model.lm_head.weight.new_empty(shape)
+        self._cross = torch.empty(shape, dtype=model.dtype, device=model.device)
+        self._own = torch.empty(shape, dtype=model.dtype, device=model.device)
         self._sequences = torch.empty((0, 0), dtype=torch.long, device=model.device)
 
     # ------------------------------------------------------------------ coming and going

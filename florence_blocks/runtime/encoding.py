@@ -41,8 +41,8 @@ class Encoding:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self._model = checkpoint.model
-        self._weight: Tensor = checkpoint.model.lm_head.weight
-        self.budget = BATCH_SECONDS * matrix_rate(self._weight.device, self._weight.dtype)
+        self._device, self._dtype = checkpoint.model.device, checkpoint.model.dtype
+        self.budget = BATCH_SECONDS * matrix_rate(self._device, self._dtype)
         self.image_cost = _vision_cost(checkpoint.model.model.vision_tower, checkpoint.preprocessor.size)
         self._token_cost = 2.0 * _size(self._model.model.language_model.encoder.layers)
 
@@ -55,7 +55,7 @@ class Encoding:
         """Features `[image tokens, width]` of preprocessed images `[3, height, width]`."""
         step, found = max(1, int(self.budget / self.image_cost)), []
         for first in range(0, len(pixels), step):
-            batch = torch.stack(list(pixels[first : first + step])).to(self._weight.device, self._weight.dtype)
+            batch = torch.stack(list(pixels[first : first + step])).to(self._device, self._dtype)
             encoded: Tensor = self._model.get_image_features(batch).pooler_output
             found += [row.clone() for row in encoded] if len(encoded) > 1 else [encoded[0]]
         return found
@@ -65,11 +65,10 @@ class Encoding:
         """Encoder states `[n, length, width]` of prompts behind their images, and how many of each are no padding."""
         longest, front = max(map(len, ids)), features[0].shape[0]
         config: Any = self._model.config.text_config
-        device = self._weight.device
-        padded = torch.tensor([[*row, *[config.pad_token_id] * (longest - len(row))] for row in ids], device=device)
+        padded = torch.tensor([[*row, *[config.pad_token_id] * (longest - len(row))] for row in ids], device=self._device)
         embedded = torch.cat([torch.stack(list(features)), self._model.get_input_embeddings()(padded)], dim=1)
         lengths = [front + len(row) for row in ids]
-        mask = torch.arange(front + longest, device=device)[None] < torch.tensor(lengths, device=device)[:, None]
+        mask = torch.arange(front + longest, device=self._device)[None] < torch.tensor(lengths, device=self._device)[:, None]
         encoder = self._model.model.language_model.encoder
         return encoder(inputs_embeds=embedded, attention_mask=mask.long()).last_hidden_state, lengths
 

@@ -24,6 +24,7 @@ from florence_blocks.runtime.plan import DecodePlan
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.scheduler import Job, Scheduler
 from florence_blocks.runtime.search import Forced
+from florence_blocks.runtime.tower import lighten
 from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.scoring import Curve, Evidence, refined, scored
 from florence_blocks.tasks import Task
@@ -82,7 +83,7 @@ class FlorenceModel:
         scheduler: what brings requests and model together.
 
     Args:
-        checkpoint: what was loaded; on a CPU, the linear layers of its model are replaced (see `fused`).
+        checkpoint: what was loaded; on a CPU, layers of its model are replaced (see `fused` and `tower`).
         feature_bytes: how many bytes of image features are kept for later requests; a sixteenth of the free memory by default.
     """
 
@@ -91,6 +92,7 @@ class FlorenceModel:
         self.model = checkpoint.model
         if checkpoint.model.device.type == "cpu":
             fuse(checkpoint.model)
+            lighten(checkpoint.model.model.vision_tower)
         self.tokenizer = checkpoint.tokenizer
         ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends
         size = checkpoint.model.lm_head.weight.shape[0]

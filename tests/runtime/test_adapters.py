@@ -15,7 +15,6 @@ from florence_blocks.demo import CHECKPOINT
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.adapters import CONFIG, WEIGHTS, native_name
 from florence_blocks.runtime.checkpoint import CheckpointError
-from florence_blocks.runtime.shared import shared_model
 
 REMOTE = {  # native name: name in the remote code
     "model.language_model.decoder.layers.0.self_attn.out_proj": "language_model.model.decoder.layers.0.self_attn.out_proj",
@@ -56,7 +55,7 @@ def rename(folder: Path, names: dict[str, str]) -> None:
 
 
 def test_an_adapter_is_merged_into_its_base(adapter: Path) -> None:
-    base, tuned = shared_model("florence-2-demo", device="cpu").model.state_dict(), load(adapter).state_dict()
+    base, tuned = load(CHECKPOINT).state_dict(), load(adapter).state_dict()
     assert {key for key in base if not torch.equal(base[key], tuned[key])} == {f"{name}.weight" for name in REMOTE}
     assert tuned.keys() == base.keys()
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
-from florence_blocks.runtime.fused import SMALL, FusedLinear, fuse
+from florence_blocks.runtime.fused import SMALL, SMALL_WEIGHT, FusedLinear, fuse
 
 SIZES = {"below the threshold": (3, 32, 64), "above the threshold": (2 * SMALL // (32 * 64), 32, 64)}
 
@@ -46,3 +46,28 @@ def test_weights_are_shared_and_named_as_before() -> None:
     fuse(plain)
     fuse(plain)  # a second time changes nothing
     assert {name: weight.data_ptr() for name, weight in plain.named_parameters()} == before
+
+
+@pytest.mark.parametrize("rows", [1, 5, 900])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_large_weight_laid_out_anew_gives_what_the_plain_one_gives(rows: int, dtype: torch.dtype, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(SMALL_WEIGHT // 256 + 3, 256, bias=bias).to(dtype)
+    fused = FusedLinear(layer)
+    states, onto = torch.randn(2, rows, layer.in_features, dtype=dtype), torch.randn(2, rows, 256, dtype=dtype)
+    near = {"atol": 1e-5, "rtol": 1e-5} if dtype is torch.float32 else {"atol": 0.02, "rtol": 0.02}
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(states), layer(states), **near)
+        before = onto.clone()
+        torch.testing.assert_close(fused(states, onto), layer(states) + onto, **near)
+        assert torch.equal(onto, before)
+    assert sum(weight.numel() for weight in fused.parameters()) == sum(weight.numel() for weight in layer.parameters())
+
+
+@pytest.mark.parametrize("rows", [1, 4000])
+def test_a_small_weight_adds_too(rows: int) -> None:
+    layer = nn.Linear(32, 64)
+    states, onto = torch.randn(rows, 32), torch.randn(rows, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(FusedLinear(layer)(states, onto), layer(states) + onto, atol=1e-5, rtol=1e-5)
