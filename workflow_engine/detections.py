@@ -183,6 +183,10 @@ def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
     order = {name: index for index, name in enumerate(dict.fromkeys(names))}
     scores = [row.get("confidence") for row in rows]
     data: dict[str, Any] = {"class_name": np.array(names, dtype=object)}
+    for key in ("text", "detection_id", "parent_id"):
+        if any(key in row for row in rows):
+            data[key] = np.array([str(row.get(key, "")) for row in rows], dtype=object)
+    tracks = [row.get("tracker_id") for row in rows]
     if any("points" in row for row in rows):
         outlines = [[np.array([[p["x"], p["y"]] for p in row["points"]])] if row.get("points") else [] for row in rows]
         data["polygons"] = object_array(outlines)
@@ -190,5 +194,6 @@ def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
         xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
         confidence=np.array(scores, dtype=float) if rows and None not in scores else None,
         class_id=np.array([row.get("class_id", order[name]) for row, name in zip(rows, names, strict=True)], dtype=int),
+        tracker_id=np.array(tracks, dtype=int) if rows and None not in tracks else None,
         data=data,
     )

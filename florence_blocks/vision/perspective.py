@@ -1,8 +1,8 @@
-"""Planes seen from straight ahead."""
+"""Planes seen from another side: straight ahead, or as another image sees them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -117,3 +117,73 @@ def _through(points: Any, matrix: Any) -> Any:
         if points.size
         else points
     )
+
+
+class StitchImages(Block):
+    """Two overlapping images of a scene as one; null where they have too little in common.
+
+    Points that both images show (SIFT) tell how one lies on the other (RANSAC). The image whose points lie further to the
+    right stays as it is, the other one is laid around it.
+
+    `{"type": "vision/stitch_images@v1", "name": "wide", "image1": "$inputs.left", "image2": "$inputs.right"}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/stitch_images@v1", "roboflow_core/stitch_images@v1"]
+        image1: ImageReference
+        image2: ImageReference
+        max_allowed_reprojection_error: Value[Annotated[float, Field(gt=0)]] = Field(
+            3, description="how many pixels a common point may be off"
+        )
+        count_of_best_matches_per_query_descriptor: Value[Annotated[int, Field(ge=2)]] = Field(
+            2, description="candidates for every point; the two best are held against each other"
+        )
+
+    outputs = {"stitched_image": Output(IMAGE)}
+
+    def run(
+        self,
+        image1: Image,
+        image2: Image,
+        max_allowed_reprojection_error: float,
+        count_of_best_matches_per_query_descriptor: int,
+    ) -> Image | None:
+        """The wide image of one pair."""
+        finder = cv2.SIFT.create()
+        seen = [(image, *finder.detectAndCompute(image.bgr, None)) for image in (image1, image2)]
+        if any(len(points) < _POINTS for _, points, _ in seen):
+            return None
+        matches = cv2.BFMatcher.create().knnMatch(seen[0][2], seen[1][2], k=count_of_best_matches_per_query_descriptor)
+        good = [best[0] for best in matches if len(best) > 1 and best[0].distance < _RATIO * best[1].distance]
+        pairs = np.array([(seen[0][1][match.queryIdx].pt, seen[1][1][match.trainIdx].pt) for match in good], np.float32)
+        if len(pairs) < _POINTS:
+            return None
+        right = int(np.mean([point.pt[0] for point in seen[0][1]]) < np.mean([point.pt[0] for point in seen[1][1]]))
+        matrix, _ = cv2.findHomography(pairs[:, 1 - right], pairs[:, right], cv2.RANSAC, max_allowed_reprojection_error)
+        wide = None if matrix is None else _laid_around(seen[right][0].bgr, seen[1 - right][0].bgr, matrix)
+        return None if wide is None else Image(wide, name=image1.name)
+
+
+_POINTS = 4
+"""Pairs of points that tell how a plane lies."""
+_RATIO = 0.75
+"""How much nearer the best match must be than the second (Lowe, 2004)."""
+_WIDEST = 8
+"""How many times the sides of both images together the result may measure; more comes of a wrong match."""
+
+
+def _laid_around(base: Any, other: Any, matrix: Any) -> Any:
+    """An image on a canvas with another one, projected into its plane; None where that runs out of all bounds."""
+    (height, width), (high, across) = base.shape[:2], other.shape[:2]
+    ends = _through(np.array([[[0, 0], [0, high], [across, high], [across, 0]]], float), matrix)[0]
+    low = np.rint(np.minimum(ends.min(axis=0), 0))
+    size = np.rint(np.maximum(ends.max(axis=0), (width, height))) - low
+    if not np.isfinite(size).all() or (size > _WIDEST * np.add((width, height), (across, high))).any():
+        return None
+    shift = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]])
+    canvas = cv2.warpPerspective(other, shift @ matrix, (int(size[0]), int(size[1])))
+    left, top = int(-low[0]), int(-low[1])
+    canvas[top : top + height, left : left + width] = base
+    return canvas

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field
 
 from florence_blocks.vision.fields import VersionedManifest
+from florence_blocks.vision.grouping import by_gaps, by_neighbours, joined
 from workflow_engine.block import Block, DetectionsReference, Output, Value
 from workflow_engine.kinds import STRING
 from workflow_engine.lazy import LazyModule
@@ -41,19 +42,28 @@ class StitchOcrDetections(Block):
     class Manifest(VersionedManifest):
         """The fields of the step."""
 
-        type: Literal["vision/stitch_ocr_detections@v1", "roboflow_core/stitch_ocr_detections@v1"]
+        type: Literal["vision/stitch_ocr_detections@v1", "roboflow_core/stitch_ocr_detections@v2",
+                      "roboflow_core/stitch_ocr_detections@v1"]  # fmt: skip
         predictions: DetectionsReference
-        stitching_algorithm: Literal["layout", "tolerance"] = Field(
+        stitching_algorithm: Literal["layout", "tolerance", "otsu", "collimate"] = Field(
             "layout",
-            description="layout: lines, paragraphs and columns; tolerance: tops on a grid of `tolerance` pixels",
+            description="layout: lines, paragraphs and columns; tolerance: tops on a grid of `tolerance` pixels; "
+            "otsu: words where gaps are wide; collimate: lines that may climb and fall",
         )
         reading_direction: Direction = Field("left_to_right", description="auto: vertical where most are higher than wide")
         columns: Value[bool] = Field(True, description="whether columns are read one after the other; tables are not")
         delimiter: Value[str] = Field(" ", description="what stands between two texts of a line")
         tolerance: Value[Annotated[int, Field(gt=0)]] = Field(10, description="pixels, for the algorithm `tolerance`")
+        otsu_threshold_multiplier: Value[Annotated[float, Field(gt=0)]] = Field(
+            1.0, description="for the algorithm `otsu`; more makes longer words"
+        )
+        collimate_tolerance: Value[Annotated[int, Field(ge=0)]] = Field(
+            10, description="pixels, for the algorithm `collimate`: how much higher or lower the next text may lie"
+        )
 
         defaults_of = {
-            "roboflow_core/stitch_ocr_detections@v1": {"stitching_algorithm": "tolerance", "delimiter": ""},
+            f"roboflow_core/stitch_ocr_detections@v{version}": {"stitching_algorithm": "tolerance", "delimiter": ""}
+            for version in (1, 2)
         }
 
     outputs = {"ocr_text": Output(STRING)}
@@ -66,6 +76,8 @@ class StitchOcrDetections(Block):
         columns: bool,
         delimiter: str,
         tolerance: int,
+        otsu_threshold_multiplier: float,
+        collimate_tolerance: int,
     ) -> str:
         """The text of one image; no texts give an empty one."""
         texts = [str(text) for text in predictions.data.get("text", predictions.data.get("class_name", ()))]
@@ -76,6 +88,14 @@ class StitchOcrDetections(Block):
         backwards = direction in ("right_to_left", "vertical_bottom_to_top")
         if stitching_algorithm == "tolerance":
             return _on_grid(boxes.round(), texts, tolerance, delimiter, direction, backwards=backwards)
+        separator, upwards = " " if direction.startswith("vertical") else "\n", direction == "vertical_bottom_to_top"
+        if stitching_algorithm == "otsu":
+            words = by_gaps(boxes, otsu_threshold_multiplier, backwards=backwards, upwards=upwards)
+            said = [[delimiter.join(texts[place] for place in word) for word in line] for line in words]
+            return joined(said, delimiter or " ", separator)
+        if stitching_algorithm == "collimate":
+            lines = by_neighbours(boxes, collimate_tolerance, backwards=backwards, upwards=upwards)
+            return joined([[texts[place] for place in line] for line in lines], delimiter, separator)
         paragraphs = _paragraphs(
             boxes, list(range(len(texts))), float(np.median(boxes[:, 3] - boxes[:, 1])), columns, backwards
         )

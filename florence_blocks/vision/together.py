@@ -38,7 +38,7 @@ def together(parts: Sequence[sv.Detections]) -> sv.Detections:
     data: dict[str, Any] = {key: np.concatenate([_values(part, key) for part in full]) for key in keys}
     return sv.Detections(
         xyxy=np.concatenate([part.xyxy for part in full]),
-        mask=None if shape is None else np.concatenate([_masks(part, shape) for part in full]),
+        mask=None if shape is None else np.concatenate([masks_of(part, shape) for part in full]),
         confidence=_of_all([part.confidence for part in full]),
         class_id=_class_ids(full, data.get("class_name")),
         tracker_id=_of_all([part.tracker_id for part in full]),
@@ -67,7 +67,8 @@ def _corners(part: sv.Detections) -> NDArray[Any]:
     return part.xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
 
 
-def _masks(part: sv.Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def masks_of(part: sv.Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The masks `[n, *shape]` of detections; where there are none, those of their boxes."""
     if part.mask is not None:
         return np.asarray(part.mask, dtype=bool)
     masks = np.zeros((len(part), *shape), dtype=bool)

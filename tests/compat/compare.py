@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.compat.cases import CASES, Case
+from tests.compat.cases import CASES
 from tests.compat.differences import DIFFERENT
 from tests.compat.inputs import read
 from tests.compat.outcome import plain
+from tests.compat.writing import Case
 from workflow_engine import compile
 
 RECORD = Path(__file__).with_name("record.json")

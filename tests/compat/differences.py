@@ -6,7 +6,20 @@ EMPTY_CROP = "a crop that leaves its image is cut to it; there, a negative edge 
 
 STREAM = "all images of a run are one stream; there, images without a video are each a stream of their own"
 
+MASK_AREAS = "areas are those of all pixels of the masks; there, of the largest contour's polygon, half a pixel smaller around"
+
+CORNERS = "corners are rounded to the nearest pixel; there, their fractions are cut off"
+
+TWICE = "coordinates lead back to the image once; there, the place of the crop is added a second time on the way out"
+
+NO_CROP = "nothing on no crop is no detection; there, the step is left out and its outputs are null"
+
 DIFFERENT: dict[str, str] = {
+    "bounding_rect": CORNERS,
+    "bounding_rect of batches": CORNERS,
+    "overlap of masks": MASK_AREAS,
+    "rollup of matches, to the root": TWICE,
+    "rollup of nothing": NO_CROP,
     "delta filter": STREAM,
     "dynamic_crop at the edge": EMPTY_CROP,
     "relative_static_crop at the edge": EMPTY_CROP,

@@ -17,6 +17,29 @@ warnings.filterwarnings("ignore")
 logging.disable(logging.CRITICAL)
 
 
+def detected(name: str, value: Any) -> Any:
+    """Detections as the models of that runtime give them: read, and with the image they were found on."""
+    import numpy as np
+    from roboflow_workflows.core_steps.common.deserializers import (  # type: ignore[import-not-found]
+        deserialize_detections_kind,
+    )
+
+    if isinstance(value, list):
+        return [detected(name, item) for item in value]
+    if not (isinstance(value, dict) and "predictions" in value and "image" in value):
+        return value
+    found = deserialize_detections_kind(name, value)
+    size, count = [value["image"]["height"], value["image"]["width"]], len(found)
+    if count:
+        sort = "object-detection" if found.mask is None else "instance-segmentation"
+        for key, row in (
+            ("prediction_type", sort), ("parent_id", "image"), ("root_parent_id", "image"), ("parent_coordinates", [0, 0]),
+            ("root_parent_coordinates", [0, 0]), ("parent_dimensions", size), ("root_parent_dimensions", size),
+        ):  # fmt: skip
+            found.data[key] = np.array([row] * count)
+    return found
+
+
 def main() -> None:
     """Run every case of the first file, write what came out into the second."""
     from inputs import read  # type: ignore[import-not-found]
@@ -32,7 +55,7 @@ def main() -> None:
                                  "workflows_core.allow_access_to_file_system": False,
                                  "workflows_core.allowed_write_directory": None},
             )  # fmt: skip
-            rows = [engine.run(runtime_parameters={name: read(value) for name, value in given.items()})
+            rows = [engine.run(runtime_parameters={name: detected(name, read(value)) for name, value in given.items()})
                     for given in case["runs"]]  # fmt: skip
             outcomes[case["name"]] = [plain(row) for row in rows]
         except Exception as error:

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from tests.compat.cases import CASES, Case
+from tests.compat.cases import CASES
 from tests.compat.compare import RECORD, comparable, here
 from tests.compat.differences import DIFFERENT
+from tests.compat.writing import Case
 
 RECORDED = json.loads(RECORD.read_text())
 
