@@ -1,6 +1,6 @@
 """From a definition to a frozen plan, in ordered passes that report all problems at once.
 
-syntax -> names -> blocks and fields -> references -> kinds -> cycles -> lineage and control flow -> plan
+inner workflows -> syntax -> names -> blocks and fields -> references -> kinds -> cycles -> lineage and control flow -> plan
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from workflow_engine.block import Reference
 from workflow_engine.drafts import Draft, Use, draft_steps, loose_selectors, target_problems
 from workflow_engine.errors import Problem, WorkflowDefinitionError
+from workflow_engine.flatten import flatten
 from workflow_engine.graph import cycles, run_order
 from workflow_engine.kinds import IMAGE, Kind
 from workflow_engine.language import Document, Input, ParameterInput, parse_document, said
@@ -48,6 +49,18 @@ def compile_definition(definition: Mapping[str, Any], registry: Registry) -> tup
     Raises:
         WorkflowDefinitionError: with every problem of the definition.
     """
+    flat, wrong = flatten(definition, registry)
+    if wrong:
+        raise WorkflowDefinitionError(wrong)
+    try:
+        plan, warnings = _compile_flat(flat.definition, registry)
+    except WorkflowDefinitionError as error:
+        raise WorkflowDefinitionError([flat.back(problem) for problem in error.problems]) from None
+    return plan, tuple(flat.back(problem) for problem in warnings)
+
+
+def _compile_flat(definition: Mapping[str, Any], registry: Registry) -> tuple[Plan, list[Problem]]:
+    """Compile a definition without workflows within."""
     document, problems = parse_document(definition)
     state = _Compilation(document, problems)
     drafts = draft_steps(document.steps, registry, problems, state.warnings)
@@ -68,7 +81,7 @@ def compile_definition(definition: Mapping[str, Any], registry: Registry) -> tup
         steps=tuple(_plan_step(state, draft) for draft in ordered),
         outputs=outputs,
     )
-    return plan, tuple(state.warnings)
+    return plan, state.warnings
 
 
 def _resolve(state: _Compilation, drafts: list[Draft], registry: Registry) -> Names:

@@ -1,20 +1,21 @@
 """All tasks in one block, with the fields and answers of the best-known runtime.
 
 Definitions for it run as they are. Its answers are JSON in the form of the published processors:
-`{"bboxes": [...], "labels": [...]}`. The typed blocks give more: detections, confidences, and every region instead of one.
+`{"bboxes": [...], "labels": [...]}`, with `confidences` besides.
+The typed blocks give more: detections, and every region instead of one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
-from florence_blocks.answers import Answer
+from florence_blocks.answers import Answer, Instance
 from florence_blocks.blocks.answering import ask, elements_of
 from florence_blocks.blocks.fields import OnlyClasses, RegionsToUse, Text, as_detections, narrowed
 from florence_blocks.requests import Request
@@ -157,20 +158,26 @@ def _text(task: Task, answer: Answer) -> str:
 
 def _boxes(task: Task, answer: Answer) -> dict[str, Any]:
     found = answer.instances
-    names = {"labels": [one.label for one in found]}
     if task.grammar is not Grammar.BOXES_OR_OUTLINES:
-        return {"bboxes": [list(one.box) for one in found], **names}
+        return {"bboxes": [list(one.box) for one in found], "labels": [one.label for one in found], **_sure(found)}
     plain, outlined = ([one for one in found if bool(one.outlines) is wanted] for wanted in (False, True))
     return {
         "bboxes": [list(one.box) for one in plain], "bboxes_labels": [one.label for one in plain],
         "polygons": [_flat(one.outlines) for one in outlined], "polygons_labels": [one.label for one in outlined],
+        **_sure(plain),
     }  # fmt: skip
 
 
 def _quads(task: Task, answer: Answer) -> dict[str, Any]:
     found = [one for one in answer.instances if one.quad is not None]
     quads = [[edge for corner in one.quad or () for edge in corner] for one in found]
-    return {"quad_boxes": quads, "labels": [one.label for one in found]}
+    return {"quad_boxes": quads, "labels": [one.label for one in found], **_sure(found)}
+
+
+def _sure(found: Sequence[Instance]) -> dict[str, list[float]]:
+    """The confidences of boxes or quads, which the published processors leave out; nothing where one has none."""
+    scores = [one.confidence for one in found]
+    return {} if None in scores else {"confidences": [score for score in scores if score is not None]}
 
 
 def _outlines(task: Task, answer: Answer) -> dict[str, Any]:

@@ -147,14 +147,19 @@ class JsonParser(Block):
 
     def run(self, raw_json: str, expected_fields: list[str]) -> dict[str, Any]:
         """The fields of one text; `error_status` tells whether it is no object or lacks some."""
-        block = _FENCED.search(raw_json)
         try:
-            found = json.loads(block[1] if block else raw_json)
+            found = json.loads(unfenced(raw_json))
         except json.JSONDecodeError:
             found = None
         given = found if isinstance(found, dict) else {}
         missing = any(name not in given for name in expected_fields) or not isinstance(found, dict)
         return {"error_status": missing, **{name: given.get(name) for name in expected_fields}}
+
+
+def unfenced(text: str) -> str:
+    """What stands in the first Markdown block of a text; without one, the text."""
+    block = _FENCED.search(text)
+    return block[1] if block else text
 
 
 def _harmless(value: Any) -> Any:

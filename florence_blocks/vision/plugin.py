@@ -23,6 +23,7 @@ from florence_blocks.vision import (
     reading,
     tracking,
     transform,
+    vlm,
     zones,
 )  # fmt: skip
 from workflow_engine.block import Block, block_types
@@ -65,6 +66,8 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         documents.JsonFormatter,
         documents.JsonParser,
         reading.StitchOcrDetections,
+        vlm.VlmAsClassifier,
+        vlm.VlmAsDetector,
         transform.ConvertGrayscale,
         transform.ImageBlur,
         transform.ImagePreprocessing,

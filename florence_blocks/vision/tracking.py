@@ -174,9 +174,10 @@ class TimeInZone(Block):
     class Manifest(_Tracked):
         """The fields of the step."""
 
-        type: Literal["vision/time_in_zone@v1", "roboflow_core/time_in_zone@v2", "roboflow_core/time_in_zone@v1"]
+        type: Literal["vision/time_in_zone@v1", "roboflow_core/time_in_zone@v3", "roboflow_core/time_in_zone@v2",
+                      "roboflow_core/time_in_zone@v1"]  # fmt: skip
         image: ImageReference = Field(description="the frame")
-        zone: Value[Zone] = Field(description="corners (x, y) of the polygon")
+        zone: Value[Zone | list[Zone]] = Field(description="corners (x, y) of the polygon, or of each of several")
         triggering_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
         remove_out_of_zone_detections: Value[bool] = Field(True, description="whether what is outside is left out")
         reset_out_of_zone_detections: Value[bool] = Field(True, description="whether who comes back starts from zero")
@@ -192,7 +193,7 @@ class TimeInZone(Block):
         image: Image,
         metadata: Any,
         detections: sv.Detections,
-        zone: list[Point],
+        zone: list[Point] | list[list[Point]],
         triggering_anchor: Positions,
         remove_out_of_zone_detections: bool,
         reset_out_of_zone_detections: bool,
@@ -203,7 +204,7 @@ class TimeInZone(Block):
             raise ValueError(
                 "this image carries no time; the frames of a video do (`workflow run --video`, `workflow_engine.Video`)"
             )
-        inside = within(detections, zone, triggering_anchor)
+        inside = _within_any(detections, zone, triggering_anchor)
         times = []
         for track, there in zip(_tracks(detections), inside, strict=True):
             if there:
@@ -216,3 +217,10 @@ class TimeInZone(Block):
         timed = select(detections, kept)
         timed.data[TIME_IN_ZONE] = np.array([times[place] for place in kept], dtype=float)
         return timed
+
+
+def _within_any(detections: sv.Detections, zones: list[Any], anchor: Positions) -> list[bool]:
+    """Whether every detection lies within the zone, or one of several."""
+    several = [zones] if zones and isinstance(zones[0][0], (int, float)) else zones
+    inside = [within(detections, zone, anchor) for zone in several]
+    return [any(answers) for answers in zip(*inside, strict=True)] if inside else [False] * len(detections)

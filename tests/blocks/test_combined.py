@@ -26,14 +26,14 @@ NEEDED: dict[str, dict[str, Any]] = {
     "custom": {"prompt": "What does the image describe?"},
 }
 FORMS: dict[str, set[str]] = {
-    "open-vocabulary-object-detection": {"bboxes", "bboxes_labels", "polygons", "polygons_labels"},
-    "ocr-with-text-detection": {"quad_boxes", "labels"},
+    "open-vocabulary-object-detection": {"bboxes", "bboxes_labels", "polygons", "polygons_labels", "confidences"},
+    "ocr-with-text-detection": {"quad_boxes", "labels", "confidences"},
     "phrase-grounded-instance-segmentation": {"polygons", "labels"},
     "detection-grounded-instance-segmentation": {"polygons", "labels"},
-    "object-detection": {"bboxes", "labels"},
-    "object-detection-and-caption": {"bboxes", "labels"},
-    "phrase-grounded-object-detection": {"bboxes", "labels"},
-    "region-proposal": {"bboxes", "labels"},
+    "object-detection": {"bboxes", "labels", "confidences"},
+    "object-detection-and-caption": {"bboxes", "labels", "confidences"},
+    "phrase-grounded-object-detection": {"bboxes", "labels", "confidences"},
+    "region-proposal": {"bboxes", "labels", "confidences"},
 }
 
 
@@ -85,3 +85,35 @@ def test_what_a_task_needs_is_asked_for(task: str, field: str) -> None:
     with pytest.raises(WorkflowDefinitionError) as raised:
         ask(task)
     assert str(raised.value.problems[0]) == f'steps[0].{field}: task_type "{task}" needs it'
+
+
+@pytest.mark.parametrize(
+    ("task", "fields", "block"),
+    [
+        ("object-detection", {}, "object_detection"),
+        ("open-vocabulary-object-detection", {"classes": ["circle", "star", "square"]}, "open_vocabulary_detection"),
+        ("ocr-with-text-detection", {}, "ocr_with_regions"),
+        ("region-proposal", {}, "region_proposal"),
+    ],
+)
+def test_answers_become_detections_again_with_the_confidences_of_the_model(
+    task: str, fields: dict[str, Any], block: str
+) -> None:
+    model = {"model_id": "florence-2-demo"}
+    definition = {
+        "version": "1.0", "inputs": [{"type": "WorkflowImage", "name": "image"}],
+        "steps": [
+            {"type": "roboflow_core/florence_2@v2", "name": "ask", "images": "$inputs.image", "task_type": task,
+             **model, **fields},
+            {"type": "roboflow_core/vlm_as_detector@v2", "name": "read", "image": "$inputs.image", "model_type": "florence-2",
+             "vlm_output": "$steps.ask.raw_output", "task_type": task, **fields},
+            {"type": f"florence/{block}@v1", "name": "typed", "images": "$inputs.image", **model, **fields},
+        ],
+        "outputs": [{"type": "JsonField", "name": n, "selector": f"$steps.{n}.predictions"} for n in ("read", "typed")],
+    }  # fmt: skip
+    found = compile(definition).run(image=SCENE.image, on_error="raise").outputs[0]
+    assert len(found["typed"]) > 0
+    assert np.array_equal(found["read"].xyxy, found["typed"].xyxy.astype(float))
+    assert np.allclose(found["read"].confidence, found["typed"].confidence, atol=1e-6)
+    if task != "region-proposal":
+        assert list(found["read"].data["class_name"]) == list(found["typed"].data["class_name"])

@@ -14,12 +14,29 @@ TWICE = "coordinates lead back to the image once; there, the place of the crop i
 
 NO_CROP = "nothing on no crop is no detection; there, the step is left out and its outputs are null"
 
+NAMES = "an answer that is the name of a class is that class, without a confidence; there, it cannot be read"
+
+CONFIDENCES = "boxes of an answer that gives no confidences have none; there, all are said to be certain, 1.0"
+
 DIFFERENT: dict[str, str] = {
     "bounding_rect": CORNERS,
     "bounding_rect of batches": CORNERS,
     "overlap of masks": MASK_AREAS,
     "rollup of matches, to the root": TWICE,
     "rollup of nothing": NO_CROP,
+    "classifier of a name": NAMES,
+    **dict.fromkeys(
+        (
+            "detector",
+            "detector, version 1",
+            "detector of phrases",
+            "detector of names",
+            "detector of captions",
+            "detector of proposals",
+            "detector of texts",
+        ),
+        CONFIDENCES,
+    ),
     "delta filter": STREAM,
     "dynamic_crop at the edge": EMPTY_CROP,
     "relative_static_crop at the edge": EMPTY_CROP,

@@ -132,6 +132,16 @@ def test_time_in_a_zone_is_that_of_the_video() -> None:
     assert [round(seconds, 6) for frame in times for seconds in frame] == [(number - 1) / 10 for number in inside]
 
 
+def test_in_several_zones_a_track_stays_while_it_is_in_any() -> None:
+    west, east = [[0, 0], [50, 0], [50, 50], [0, 50]], [[40, 0], [100, 0], [100, 50], [40, 50]]
+    times = [
+        [round(seconds, 6) for found in stream([zone], "$steps.s.timed_detections") for seconds in found.data["time_in_zone"]]
+        for zone in (step("time_in_zone", image="$inputs.image", detections="$steps.track.tracked_detections", zone=zone)
+                     for zone in (west, [west, east], [[[0, 0], [100, 0], [100, 50], [0, 50]]]))
+    ]  # fmt: skip
+    assert times[1] == times[2] and max(times[1]) > max(times[0])
+
+
 def test_images_without_a_time_and_detections_without_tracks_are_refused() -> None:
     zone = step("time_in_zone", image="$inputs.image", detections="$inputs.d", zone=[[0, 0], [50, 0], [50, 50]])
     with pytest.raises(StepError, match="carries no time"):
