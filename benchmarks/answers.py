@@ -17,27 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from florence_blocks.answers import Answer
 from florence_blocks.demo import CHECKPOINT, Scene, draw_scene
-from florence_blocks.demo.calibrate import judge, measure, reliability
+from florence_blocks.demo.calibrate import judge, measure, reliability, uncalibrated
 from florence_blocks.demo.metrics import Judged, iou
 from florence_blocks.florence import Florence2
 from florence_blocks.requests import Request, Settings
-from florence_blocks.runtime import checkpoint as checkpoints
-from florence_blocks.runtime.model import FlorenceModel
 from florence_blocks.tasks import TASKS, Needs
 from workflow_engine.data import Image
 
 FIRST_SEED = 30_000_000
-
-
-def load() -> Florence2:
-    """The embedded model without its calibration."""
-    checkpoint = checkpoints.load(str(CHECKPOINT), device=torch.device("cpu"), dtype=torch.float32)
-    return Florence2(FlorenceModel(replace(checkpoint, calibration={})))
 
 
 def questions(scene: Scene, settings: Settings) -> list[Request]:
@@ -105,7 +96,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    model, scenes = load(), [draw_scene(FIRST_SEED + number) for number in range(100)]
+    model, scenes = uncalibrated(CHECKPOINT), [draw_scene(FIRST_SEED + number) for number in range(100)]
     judged = judge(model, options.scenes)
     result = {
         "date": time.strftime("%Y-%m-%d"), "constrained": constraints(model, scenes), "refined": refinement(model, scenes),

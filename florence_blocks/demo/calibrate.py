@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from florence_blocks.answers import Answer
@@ -25,6 +27,8 @@ from florence_blocks.demo.metrics import Judged, auroc, average_precision, calib
 from florence_blocks.demo.scenes import Box, Scene
 from florence_blocks.florence import Florence2
 from florence_blocks.requests import Request
+from florence_blocks.runtime import checkpoint as checkpoints
+from florence_blocks.runtime.model import FlorenceModel
 from florence_blocks.scoring import CALIBRATION, calibrated
 from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image
@@ -40,6 +44,12 @@ def noisy(scene: Scene, rng: np.random.Generator) -> Image:
     pixels = scene.image.astype(np.float32) + rng.normal(0, rng.uniform(0, MOST_NOISE), scene.image.shape)
     blurred = cv2.GaussianBlur(np.clip(pixels, 0, 255).astype(np.uint8), (0, 0), rng.uniform(0.3, 2.0))
     return Image(np.asarray(blurred, np.uint8))
+
+
+def uncalibrated(folder: Path) -> Florence2:
+    """The model of a folder without its calibration, whose confidences a calibration is fitted on."""
+    checkpoint = checkpoints.load(str(folder), device=torch.device("cpu"), dtype=torch.float32)
+    return Florence2(FlorenceModel(replace(checkpoint, calibration={})))
 
 
 def judge(model: Florence2, scenes: int, seed: int = 0) -> dict[str, list[Judged]]:
@@ -119,7 +129,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the measures")
     parser.add_argument("--write", action="store_true", help=f"write {CALIBRATION} into the folder of the model")
     options = parser.parse_args()
-    judged = judge(Florence2.from_pretrained(options.model), options.scenes)
+    judged = judge(uncalibrated(options.model), options.scenes)
     measures: dict[str, Any] = {task: measure(items) for task, items in judged.items()}
     for task, values in measures.items():
         print(f"{task:24} " + "  ".join(f"{name} {value:.3f}" for name, value in values.items()))

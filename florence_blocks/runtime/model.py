@@ -54,8 +54,9 @@ class Pending:
         pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
         ends = self._job.plan.rules.ends
         evidence = [
-            Evidence(math.exp(token.log_probability), token.near, end=token.id in ends, silent=piece in SILENT)
+            Evidence(math.exp(token.log_probability), token.near, end=end, silent=piece in SILENT and not end)
             for token, piece in zip(path, pieces, strict=True)
+            for end in [token.id in ends]
         ]
         offsets = refined(evidence) if self._request.coordinates == "refined" else None
         return scored(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import AutoProcessor, Florence2ForConditionalGeneration, Flore
 
 from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.demo.architecture import GRID
+from florence_blocks.demo.calibrate import judge, uncalibrated
 from florence_blocks.demo.corpus import NAMES, WEIGHTS, draw_pair, draw_pairs, named_by
 from florence_blocks.demo.evaluate import evaluate
 from florence_blocks.demo.metrics import iou, mask_iou, matches
@@ -151,3 +153,11 @@ def test_training_runs_from_the_start_and_goes_on_where_it_stopped(tmp_path: Pat
     train.train_joint(again, tokenizer, tmp_path, workers=0)
     for name, value in again.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
+
+
+def test_a_calibration_is_fitted_on_confidences_that_have_none(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(CHECKPOINT, folder)
+    before = [item.confidence for item in judge(uncalibrated(folder), 3)["object_detection"]]
+    (folder / "calibration.json").unlink()
+    assert [item.confidence for item in judge(uncalibrated(folder), 3)["object_detection"]] == before

@@ -17,6 +17,7 @@ from PIL import Image as PilImage
 from transformers import CLIPImageProcessorPil
 
 from florence_blocks.demo import CHECKPOINT, draw_scene
+from florence_blocks.demo.calibrate import noisy
 from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.checkpoint import SHORT_NAMES, CheckpointError
@@ -152,3 +153,19 @@ def test_importing_the_packages_and_listing_blocks_imports_nothing_heavy() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_text_is_as_sure_as_its_words_and_its_end(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(CHECKPOINT, folder)
+    (folder / "calibration.json").unlink()
+    rng = np.random.default_rng(1)
+    scenes = [draw_scene(seed, words=1) for seed in range(12)]
+    asked = [Request(TASKS["region_ocr"], noisy(scene, rng), region=scene.words[0].box) for scene in scenes]
+    ends = []
+    for answer in shared_model(str(folder), device="cpu").answer(asked):
+        assert not isinstance(answer, Exception) and answer.token_probabilities
+        said = answer.token_probabilities[1:]  # the first is the forced begin
+        assert answer.confidence == pytest.approx(np.prod(said))
+        ends.append(said[-1])
+    assert min(ends) < 0.999  # an end tells how sure the model is that there is no more to read
