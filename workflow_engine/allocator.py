@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-LARGEST: Final = 16 * 2**20
+LARGEST: Final = 20 * 2**20
 """Bytes: blocks up to this size come from memory that is kept."""
 
 

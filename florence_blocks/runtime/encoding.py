@@ -43,7 +43,7 @@ class Encoding:
         self._model = checkpoint.model
         self._device, self._dtype = checkpoint.model.device, checkpoint.model.dtype
         self.budget = BATCH_SECONDS * matrix_rate(self._device, self._dtype)
-        self.image_cost = _vision_cost(checkpoint.model.model.vision_tower, checkpoint.preprocessor.size)
+        self.image_cost = _vision_cost(checkpoint.model.config.vision_config, checkpoint.preprocessor.size)
         self._token_cost = 2.0 * _size(self._model.model.language_model.encoder.layers)
 
     def prompt_cost(self, ids: Sequence[int]) -> float:
@@ -77,11 +77,14 @@ def _size(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _vision_cost(tower: Any, size: tuple[int, int]) -> float:
+def _vision_cost(config: Any, size: tuple[int, int]) -> float:
     """Two operations per weight and position of every stage; attention itself is left out."""
-    cost, height, width = 0.0, *size
-    for conv, blocks in zip(tower.convs, tower.blocks, strict=True):
-        stride = conv.conv.stride[0]
+    cost, before, (height, width) = 0.0, config.in_channels, size
+    for channels, depth, patch, stride in zip(
+        config.embed_dim, config.depths, config.patch_size, config.patch_stride, strict=True
+    ):
         height, width = math.ceil(height / stride), math.ceil(width / stride)
-        cost += 2.0 * height * width * (_size(conv) + _size(blocks))
+        block = channels * channels * (4 + 2 * config.mlp_ratio) + 2 * 9 * channels  # projections, feed-forward, convolutions
+        cost += 2.0 * height * width * (before * channels * patch**2 + 2 * depth * block)
+        before = channels
     return cost

@@ -28,6 +28,7 @@ from florence_blocks.runtime.tower import lighten
 from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.scoring import Curve, Evidence, refined, scored
 from florence_blocks.tasks import Task
+from workflow_engine.allocator import keep_freed_memory
 
 
 class Pending:
@@ -89,11 +90,12 @@ class FlorenceModel:
     """
 
     def __init__(self, checkpoint: Checkpoint, *, feature_bytes: int | None = None) -> None:
+        keep_freed_memory()
         self.checkpoint = checkpoint
         self.model = checkpoint.model
         if checkpoint.model.device.type == "cpu":
+            lighten(checkpoint.model.model)
             fuse(checkpoint.model)
-            lighten(checkpoint.model.model.vision_tower)
         self.tokenizer = checkpoint.tokenizer
         ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends
         size = checkpoint.model.lm_head.weight.shape[0]

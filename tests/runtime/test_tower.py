@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,8 +12,7 @@ from torch import nn
 from transformers import Florence2VisionConfig
 from transformers.models.florence2.modeling_florence2 import Florence2VisionBackbone
 
-from florence_blocks.runtime.fused import fuse
-from florence_blocks.runtime.tower import Block, lighten
+from florence_blocks.runtime.tower import Tower, lighten
 
 
 def _tower(**settings: Any) -> Florence2VisionBackbone:
@@ -25,7 +25,6 @@ def _tower(**settings: Any) -> Florence2VisionBackbone:
         patch_size=[7, 3],
         patch_stride=[4, 2],
         patch_padding=[3, 1],
-        patch_prenorm=[False, True],
         **settings,
     )
     tower = Florence2VisionBackbone(config).eval()
@@ -34,20 +33,26 @@ def _tower(**settings: Any) -> Florence2VisionBackbone:
     return tower
 
 
-def _blocks(tower: nn.Module) -> list[nn.Module]:
-    return [module for module in tower.modules() if isinstance(module, Block)]
+class _Model(nn.Module):
+    """The part of a model that has the tower."""
+
+    def __init__(self, tower: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.vision_tower, self.dtype = tower.to(dtype), dtype
 
 
 @pytest.mark.parametrize("size", [(96, 96), (96, 192), (100, 70), (40, 40), (200, 97)], ids=str)
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("bias", [True, False])
-def test_the_lighter_tower_gives_what_the_plain_one_gives(size: tuple[int, int], batch: int, bias: bool) -> None:
-    plain = _tower(qkv_bias=bias, window_size=12)
-    light = copy.deepcopy(plain)
-    fuse(light)
-    lighten(light)
-    lighten(light)  # a second time changes nothing
-    assert len(_blocks(light)) == 6
+@pytest.mark.parametrize(("bias", "before"), [(True, [False, True]), (False, [True, False])])
+def test_the_lighter_tower_gives_what_the_plain_one_gives(
+    size: tuple[int, int], batch: int, bias: bool, before: list[bool]
+) -> None:
+    plain = _tower(qkv_bias=bias, window_size=12, patch_prenorm=before)
+    model = _Model(copy.deepcopy(plain), torch.float32)
+    lighten(model)
+    light = model.vision_tower
+    lighten(model)  # a second time changes nothing
+    assert isinstance(light, Tower) and light is model.vision_tower
     pixels = torch.randn(batch, 3, *size)
     with torch.inference_mode():
         want, given = plain(pixels).last_hidden_state, light(pixels).last_hidden_state
@@ -55,14 +60,19 @@ def test_the_lighter_tower_gives_what_the_plain_one_gives(size: tuple[int, int],
     torch.testing.assert_close(given, want, atol=1e-4, rtol=1e-4)
 
 
+def test_threads_that_use_a_tower_at_once_get_what_each_gets_alone() -> None:
+    model = _Model(_tower(patch_prenorm=[False, True]), torch.float32)
+    lighten(model)
+    inputs = [torch.randn(2, 3, side, side) for side in (100, 160, 60, 130) * 3]
+    with torch.inference_mode():
+        alone = [model.vision_tower(pixels).last_hidden_state for pixels in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda pixels: model.vision_tower(pixels).last_hidden_state, inputs))
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
 def test_a_tower_of_another_type_stays_as_it_is() -> None:
-    tower = _tower().to(torch.bfloat16)
-    fuse(tower)
-    lighten(tower)
-    assert not _blocks(tower)
-
-
-def test_a_tower_whose_layers_are_not_fused_stays_as_it_is() -> None:
-    tower = _tower()
-    lighten(tower)
-    assert not _blocks(tower)
+    model = _Model(_tower(patch_prenorm=[False, True]), torch.bfloat16)
+    tower = model.vision_tower
+    lighten(model)
+    assert model.vision_tower is tower
