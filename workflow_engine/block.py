@@ -43,8 +43,10 @@ from operator import getitem
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from typing_extensions import Never
 
 from workflow_engine.kinds import (
     ANY,
@@ -289,6 +291,21 @@ class FlowControl(Block):
     @abstractmethod
     def run(self, *args: Any, **fields: Any) -> Iterable[Target]:
         """The targets that go on."""
+
+
+def field_place(field: FieldInfo) -> tuple[tuple[Kind, ...], Any]:
+    """What a field of a manifest takes: the kinds of references, and the type of literals.
+
+    Returns:
+        No kinds where it takes no references, and `Never` for a type where it takes no literals.
+    """
+    given, told = field.annotation, next((item.kinds for item in field.metadata if isinstance(item, Accepts)), None)
+    if given is Reference:
+        return told or (ANY,), Never
+    if getattr(given, "__origin__", None) is not Value:
+        return (), given
+    (literal,) = get_args(given)
+    return told or _kinds_of(literal), literal
 
 
 def type_literal(*names: str) -> Any:

@@ -96,7 +96,10 @@ def region_requests(task: Task, element: Element) -> tuple[sv.Detections, list[R
 
 
 def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], image: Image) -> Any:
-    """What a block gives for its regions: the regions with their new names, texts or masks, and the list of texts."""
+    """What a block gives for its regions: the regions with their new names, texts or masks, and the list of texts.
+
+    Regions without a confidence take that of the answer.
+    """
     if task.grammar is Grammar.OUTLINES:
         return on_image(_outlined(regions, answers, image), image)
     texts = [answer.text for answer in answers]
@@ -105,7 +108,7 @@ def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], 
     if sure is not None:
         data["text_confidence"] = sure
     class_id, confidence = regions.class_id, regions.confidence
-    if task.name == "region_classification":
+    if task.name == "region_classification" or confidence is None:
         confidence = sure
     if task.name != "region_ocr":
         order = {text: index for index, text in enumerate(dict.fromkeys(texts))}
@@ -142,5 +145,7 @@ def _outlined(regions: sv.Detections, answers: Sequence[Answer], image: Image) -
         boxes[place] = instance.box
     outlines = [[np.array(outline) for outline in instance.outlines] if instance else [] for instance in found]
     data = {**regions.data, "polygons": object_array(outlines)}
-    return sv.Detections(xyxy=boxes, mask=filled, confidence=regions.confidence, class_id=regions.class_id,
+    sure = confidences([instance.confidence if instance else 0.0 for instance in found])
+    confidence = sure if regions.confidence is None else regions.confidence
+    return sv.Detections(xyxy=boxes, mask=filled, confidence=confidence, class_id=regions.class_id,
                          tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip

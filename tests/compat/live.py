@@ -1,4 +1,4 @@
-"""Runs cases in the other runtime; for its environment, where nothing of this project is installed.
+"""Runs cases in the other runtime, with nothing of this project; for its environment.
 
 python live.py cases.json outcomes.json
 """
