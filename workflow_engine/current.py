@@ -12,7 +12,21 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What the blocks of a run may do outside of it.
+
+    Attributes:
+        files: the folder in which they may write files; None where they may not.
+        webhooks: addresses to which, and below which, they may send requests.
+    """
+
+    files: Path | None = None
+    webhooks: tuple[str, ...] = ()
 
 
 class Run:
@@ -20,12 +34,12 @@ class Run:
 
     Attributes:
         deadline: when it gives up, in seconds of `time.monotonic`; None for never.
-        files: the folder in which its blocks may write files; None where they may not.
+        permissions: what its blocks may do outside of it.
     """
 
-    def __init__(self, deadline: float | None = None, files: Path | None = None) -> None:
+    def __init__(self, deadline: float | None = None, permissions: Permissions = Permissions()) -> None:
         self.deadline = deadline
-        self.files = files
+        self.permissions = permissions
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._stopped = False

@@ -12,10 +12,9 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from workflow_engine.calls import StepCall
-from workflow_engine.current import Run, running
+from workflow_engine.current import Permissions, Run, running
 from workflow_engine.errors import RunCancelledError, RunTimeoutError, StepError, WorkflowRunError
 from workflow_engine.plan import PlannedStep
 from workflow_engine.report import Failed, RunReport, StepReport
@@ -65,14 +64,14 @@ class Execution:
         strict: whether the first failed element ends the run.
         deadline: the `time.monotonic()` at which the run gives up, or None.
         cancellation: ends the run from outside, or None.
-        files: the folder in which blocks may write files, or None.
+        permissions: what blocks may do outside of it.
     """
 
     state: RunState
     strict: bool
     deadline: float | None = None
     cancellation: Cancellation | None = None
-    files: Path | None = None
+    permissions: Permissions = field(default_factory=Permissions)
     report: RunReport = field(default_factory=RunReport)
 
     def __post_init__(self) -> None:
@@ -93,7 +92,7 @@ class Execution:
         if self.cancellation:
             self.cancellation._listen(self._events)
         try:
-            with running(Run(self.deadline, self.files)):
+            with running(Run(self.deadline, self.permissions)):
                 self._run_steps()
         except WorkflowRunError as error:
             error.report = self.report

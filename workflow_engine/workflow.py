@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from workflow_engine import plugins
 from workflow_engine.allocator import keep_freed_memory
 from workflow_engine.compiler import compile_definition
+from workflow_engine.current import Permissions
 from workflow_engine.errors import Problem, WorkflowInputError, a, listing
 from workflow_engine.executor import Cancellation, Execution
 from workflow_engine.inputs import load_inputs
@@ -53,6 +54,7 @@ class Workflow:
         cancellation: Cancellation | None = None,
         allow_urls: bool = False,
         allow_files: str | Path | None = None,
+        allow_webhooks: Sequence[str] = (),
         **named: Any,
     ) -> RunResult:
         """Run the workflow.
@@ -65,6 +67,7 @@ class Workflow:
             cancellation: ends the run from another thread.
             allow_urls: whether images may be fetched from http(s) addresses.
             allow_files: the folder in which blocks may write files; without it, none may.
+            allow_webhooks: addresses to which, and below which, blocks may send requests; without them, none may.
             **named: inputs by name.
 
         Raises:
@@ -80,8 +83,8 @@ class Workflow:
         keep_freed_memory()
         deadline = None if timeout is None else time.monotonic() + timeout
         state = load_inputs(self.plan, {**(inputs or {}), **named}, allow_urls=allow_urls)
-        files = None if allow_files is None else Path(allow_files)
-        report = Execution(state, on_error == "raise", deadline, cancellation, files).run()
+        permissions = Permissions(None if allow_files is None else Path(allow_files), tuple(allow_webhooks))
+        report = Execution(state, on_error == "raise", deadline, cancellation, permissions).run()
         return RunResult(collect(state), report, self.registry.kinds)
 
     def stream(
@@ -95,6 +98,7 @@ class Workflow:
         timeout: float | None = None,
         allow_urls: bool = False,
         allow_files: str | Path | None = None,
+        allow_webhooks: Sequence[str] = (),
         **parameters: Any,
     ) -> Stream:
         """Run the workflow on any number of images, in order, with bounded memory.
@@ -111,6 +115,7 @@ class Workflow:
             timeout: seconds after which a run of one batch gives up.
             allow_urls: whether images may be fetched from http(s) addresses.
             allow_files: the folder in which blocks may write files; without it, none may.
+            allow_webhooks: addresses to which, and below which, blocks may send requests; without them, none may.
             **parameters: the other inputs by name, the same for all images.
 
         Raises:
@@ -125,7 +130,8 @@ class Workflow:
         stateful = any(step.block.stateful for step in self.plan.steps)
         workflow = self._with(anew(self.plan)) if stateful else self
         return Stream(workflow, images, input or names[0], parameters, batch=batch, ahead=1 if stateful else ahead,
-                      on_error=on_error, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files)  # fmt: skip
+                      on_error=on_error, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
+                      allow_webhooks=allow_webhooks)  # fmt: skip
 
     def watched(self) -> Workflow:
         """The same workflow, which also gives its images, as outputs `$inputs.name`, and what each of its steps gave.

@@ -103,10 +103,10 @@ class JsonFormatter(Block):
 
     def run(self, data: dict[str, Any], data_operations: dict[str, Chain], indent: int | None) -> str:
         """The text of one element."""
-        return json.dumps(each_operated(data, data_operations), default=_plain, ensure_ascii=False, indent=indent)
+        return json.dumps(each_operated(data, data_operations), default=plain, ensure_ascii=False, indent=indent)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON has no notation for."""
     if is_detections(value):
         return serialise(value)

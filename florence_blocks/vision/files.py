@@ -79,7 +79,7 @@ def _folder(target: str) -> Path:
         ValueError: the run does not allow it.
     """
     run = current_run()
-    allowed = None if run is None else run.files
+    allowed = None if run is None else run.permissions.files
     if allowed is None:
         raise ValueError(
             "this run may not write files; `allow_files=FOLDER` (`--allow-files FOLDER`) would allow it in a folder"

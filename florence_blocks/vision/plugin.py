@@ -24,6 +24,7 @@ from florence_blocks.vision import (
     tracking,
     transform,
     vlm,
+    webhook,
     zones,
 )  # fmt: skip
 from workflow_engine.block import Block, block_types
@@ -91,6 +92,7 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         zones.PolygonZoneVisualization,
         zones.LineCounterVisualization,
         files.LocalFileSink,
+        webhook.WebhookSink,
         *drawings.BLOCKS,
     )
 

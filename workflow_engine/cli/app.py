@@ -64,6 +64,7 @@ def run(
     show: Annotated[str | None, typer.Option(help="the image output that --out VIDEO shows; the first one without it")] = None,
     allow_urls: Annotated[bool, typer.Option(help="fetch images from http(s) addresses")] = False,
     allow_files: Annotated[Path | None, typer.Option(help="the folder in which blocks may write files")] = None,
+    allow_webhook: Annotated[list[str] | None, typer.Option(help="an address to which blocks may send requests")] = None,
     stop_on_error: Annotated[bool, typer.Option(help="stop at the first element that fails")] = False,
     steps: Annotated[bool, typer.Option("--steps", help="print what each step did")] = False,
     report: Annotated[Path | None, typer.Option(help="write a page of HTML: graph, pictures, values, times, errors")] = None,
@@ -86,8 +87,9 @@ def run(
     frames = None if video is None else Frames(video, stride, start, end, show)
     options = RunOptions(
         images=images or [], frames=frames, parameters=_parameters(set_ or []), input_name=input_, out=out, earlier=earlier,
-        as_json=json_, batch=batch, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files, strict=stop_on_error,
-        steps=steps, report=report, report_images=report_images, profile=profile,
+        as_json=json_, batch=batch, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
+        allow_webhooks=allow_webhook or [], strict=stop_on_error, steps=steps, report=report, report_images=report_images,
+        profile=profile,
     )  # fmt: skip
     raise SystemExit(run_workflow(definition, options))
 

@@ -53,6 +53,7 @@ class RunOptions:
     timeout: float | None
     allow_urls: bool
     allow_files: Path | None
+    allow_webhooks: list[str]
     strict: bool
     steps: bool
     report: Path | None
@@ -179,7 +180,8 @@ class _Running:
         count = sources.frames if isinstance(sources, Video) else len(sources)
         with self.workflow.stream(
             self._left(sources), input=name, batch=options.batch, timeout=options.timeout, allow_urls=options.allow_urls,
-            allow_files=options.allow_files, on_error="raise" if options.strict else "report", **options.parameters,
+            allow_files=options.allow_files, allow_webhooks=options.allow_webhooks,
+            on_error="raise" if options.strict else "report", **options.parameters,
         ) as stream, progress(count) as moved:  # fmt: skip
             try:
                 for item in stream:
@@ -196,6 +198,7 @@ class _Running:
         options, totals = self.options, StreamTotals()
         try:
             result = self.workflow.run(options.parameters, timeout=options.timeout, allow_files=options.allow_files,
+                                       allow_webhooks=options.allow_webhooks,
                                        on_error="raise" if options.strict else "report")  # fmt: skip
         except WorkflowRunError as error:
             raise ArgumentError(str(error)) from error
