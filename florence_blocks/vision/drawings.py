@@ -45,12 +45,28 @@ def label_texts(found: sv.Detections, text: str) -> list[str]:
     }[text]
 
 
-def _label_annotator(color: Any, lookup: Any, **fields: Any) -> Any:
-    return sv.LabelAnnotator(
-        color=color, color_lookup=lookup, text_color=colour(fields["text_color"]), text_scale=fields["text_scale"],
-        smart_position=True, text_thickness=fields["text_thickness"], text_padding=fields["text_padding"],
-        text_position=getattr(sv.Position, fields["text_position"]), border_radius=fields["border_radius"],
-    )  # fmt: skip
+_FULL_HD = 1080
+_LEGIBLE = (0.3, 5.0)
+
+
+class _Lettering:
+    """Labels in letters of a given size, or of one that follows the image: as given where its shorter side has 1080 pixels."""
+
+    def __init__(self, color: Any, lookup: Any, text_size_mode: str, text_scale: float, **fields: Any) -> None:
+        self._scale, self._follows = text_scale, text_size_mode == "Automatic"
+        self._fields = {
+            "color": color, "color_lookup": lookup, "text_color": colour(fields["text_color"]), "smart_position": True,
+            "text_thickness": fields["text_thickness"], "text_padding": fields["text_padding"],
+            "text_position": getattr(sv.Position, fields["text_position"]), "border_radius": fields["border_radius"],
+        }  # fmt: skip
+
+    def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
+        """The scene with a label beside every detection."""
+        scale = self._scale
+        if self._follows:
+            least, most = _LEGIBLE
+            scale = min(max(scale * min(scene.shape[:2]) / _FULL_HD, least), most)
+        return sv.LabelAnnotator(text_scale=scale, **self._fields).annotate(scene, found, labels=labels)
 
 
 def _box_annotator(color: Any, lookup: Any, thickness: int, roundness: float) -> Any:
@@ -126,6 +142,7 @@ _Share: TypeAlias = Value[Share]
 _Labels: TypeAlias = Value[Labels]
 _Position: TypeAlias = Value[Positions]
 _Text: TypeAlias = Value[str]
+_SizeMode: TypeAlias = Value[Literal["Manual", "Automatic"]]
 _LABELS_ELSEWHERE = {"text_scale": 1.0, "text_padding": 10}
 
 DRAWINGS = (
@@ -140,13 +157,14 @@ DRAWINGS = (
             "text": (_Labels, Field("Class", description="what to write")),
             "text_position": (_Position, "TOP_LEFT"),
             "text_color": (_Text, "WHITE"),
+            "text_size_mode": (_SizeMode, Field("Manual", description="whether letters grow with the image")),
             "text_scale": (_Scale, 0.5),
             "text_thickness": (_Thickness, 1),
             "text_padding": (_Length, 4),
             "border_radius": (_Length, 0),
         },
-        _label_annotator, labels=lambda found, text, **_: label_texts(found, text),
-        versions={"roboflow_core/label_visualization@v1": _LABELS_ELSEWHERE},
+        _Lettering, labels=lambda found, text, **_: label_texts(found, text),
+        versions={f"roboflow_core/label_visualization@v{version}": _LABELS_ELSEWHERE for version in (1, 2)},
     ),
     Drawing(
         "mask_visualization", "Tint the mask of every detection.",

@@ -233,3 +233,16 @@ def test_palettes_are_checked() -> None:
     assert (run([draw], "$steps.s.image").array == [0, 255, 0]).all(axis=2).any()
     with pytest.raises(Exception, match="nonsense"):
         run([{**draw, "color_palette": "nonsense"}], "$steps.s.image")
+
+
+def test_letters_follow_the_image_where_they_are_told_to() -> None:
+    def inked(side: int, mode: str) -> int:
+        draw = step("label_visualization", image="$inputs.image", predictions="$inputs.d", text_size_mode=mode, text_scale=1.0)
+        large = sv.Detections(xyxy=np.array([[side / 4, side / 2, side / 2, side * 0.8]]), class_id=np.array([0]),
+                              data={"class_name": np.array(["star"])})  # fmt: skip
+        blank = np.full((side, 2 * side, 3), 7, np.uint8)
+        return int((run([draw], "$steps.s.image", image=blank, d=large).array != 7).any(axis=2).sum())
+
+    assert inked(1080, "Automatic") == inked(1080, "Manual") == inked(2160, "Manual")
+    assert inked(540, "Automatic") < inked(540, "Manual") and inked(2160, "Automatic") > inked(2160, "Manual")
+    assert inked(100, "Automatic") == inked(200, "Automatic")  # never too small to be read
