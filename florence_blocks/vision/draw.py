@@ -60,6 +60,7 @@ class Drawing:
         coloured: whether detections get colours.
         prepared: the detections as the annotator needs them, of the detections, the image's size and the fields.
         stateful: whether the annotator remembers earlier frames.
+        around: whether it changes what is no detection, and so an image without any.
         versions: its names in other runtimes, with what they have for defaults; None for the same name and defaults.
     """
 
@@ -71,6 +72,7 @@ class Drawing:
     coloured: bool = True
     prepared: Callable[..., sv.Detections] | None = None
     stateful: bool = False
+    around: bool = False
     versions: Mapping[str, Mapping[str, Any]] | None = None
 
 
@@ -126,7 +128,7 @@ class DrawBlock(Block):
         del fields["copy_image"]
         annotator = self._annotator(fields)
         canvas = image.bgr.copy()
-        if len(predictions) == 0:
+        if len(predictions) == 0 and not self.drawing.around:
             return image.derive(canvas)
         drawn = fitting(predictions, image.size)
         if self.drawing.coloured:

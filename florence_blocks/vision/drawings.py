@@ -236,7 +236,8 @@ DRAWINGS = (
     Drawing(
         "background_color_visualization", "Cover everything but the detections.",
         {"color": (_Text, "BLACK"), "opacity": (_Share, 0.5)},
-        lambda color, opacity: sv.BackgroundOverlayAnnotator(color=colour(color), opacity=opacity), coloured=False,
+        lambda color, opacity: sv.BackgroundOverlayAnnotator(color=colour(color), opacity=opacity),
+        coloured=False, around=True,
     ),
     Drawing(
         "blur_visualization", "Blur every detection: faces, plates, names.",
