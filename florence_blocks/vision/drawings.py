@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     import cv2
     import numpy as np
     import supervision as sv
+    from matplotlib import font_manager
 else:
     cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
+    font_manager = LazyModule("matplotlib.font_manager")
 
 Labels = Literal[
     "Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Time In Zone", "Text"
@@ -46,27 +48,48 @@ def label_texts(found: sv.Detections, text: str) -> list[str]:
 
 
 _FULL_HD = 1080
-_LEGIBLE = (0.3, 5.0)
+_LEGIBLE_SCALES, _LEGIBLE_SIZES = (0.3, 5.0), (8, 128)
 
 
-class _Lettering:
-    """Labels in letters of a given size, or of one that follows the image: as given where its shorter side has 1080 pixels."""
+def _scaled(size: float, mode: str, scene: Any, legible: tuple[float, float]) -> float:
+    """A size of letters, as it is or as the image asks: as given where its shorter side has 1080 pixels."""
+    least, most = legible
+    return size if mode == "Manual" else min(max(size * min(scene.shape[:2]) / _FULL_HD, least), most)
 
-    def __init__(self, color: Any, lookup: Any, text_size_mode: str, text_scale: float, **fields: Any) -> None:
-        self._scale, self._follows = text_scale, text_size_mode == "Automatic"
-        self._fields = {
-            "color": color, "color_lookup": lookup, "text_color": colour(fields["text_color"]), "smart_position": True,
-            "text_thickness": fields["text_thickness"], "text_padding": fields["text_padding"],
-            "text_position": getattr(sv.Position, fields["text_position"]), "border_radius": fields["border_radius"],
-        }  # fmt: skip
+
+def _label_fields(color: Any, lookup: Any, text_position: str, text_color: str, text: str, **fields: Any) -> dict[str, Any]:
+    """What the annotators of labels have in common; `text` says what they are given, which is none of their business."""
+    return {"color": color, "color_lookup": lookup, "text_position": getattr(sv.Position, text_position),
+            "text_color": colour(text_color), "smart_position": True, **fields}  # fmt: skip
+
+
+class _Labels:
+    """Labels in the plain letters of OpenCV."""
+
+    def __init__(self, text_size_mode: str, text_scale: float, **fields: Any) -> None:
+        self._mode, self._scale, self._fields = text_size_mode, text_scale, _label_fields(**fields)
 
     def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
         """The scene with a label beside every detection."""
-        scale = self._scale
-        if self._follows:
-            least, most = _LEGIBLE
-            scale = min(max(scale * min(scene.shape[:2]) / _FULL_HD, least), most)
+        scale = _scaled(self._scale, self._mode, scene, _LEGIBLE_SCALES)
         return sv.LabelAnnotator(text_scale=scale, **self._fields).annotate(scene, found, labels=labels)
+
+
+class _RichLabels:
+    """Labels in the letters of a font."""
+
+    def __init__(self, font_family: str, text_size_mode: str, font_size: int, **fields: Any) -> None:
+        self._mode, self._size, self._fields = text_size_mode, font_size, _label_fields(**fields)
+        try:
+            self._font = font_manager.findfont(font_family, fallback_to_default=False)
+        except ValueError:
+            raise ValueError(f"font_family={font_family!r} is not installed; one such as `DejaVu Sans` would fit") from None
+
+    def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
+        """The scene with a label beside every detection."""
+        size = round(_scaled(self._size, self._mode, scene, _LEGIBLE_SIZES))
+        rich = sv.RichLabelAnnotator(font_path=self._font, font_size=size, **self._fields)
+        return rich.annotate(scene, found, labels=labels)
 
 
 def _box_annotator(color: Any, lookup: Any, thickness: int, roundness: float) -> Any:
@@ -139,7 +162,8 @@ _Whole: TypeAlias = Value[int]
 _Pixels: TypeAlias = Value[Positive]
 _Scale: TypeAlias = Value[Annotated[float, Field(gt=0)]]
 _Share: TypeAlias = Value[Share]
-_Labels: TypeAlias = Value[Labels]
+_Captions: TypeAlias = Value[Labels]
+_LineLength: TypeAlias = Value[Positive | None]
 _Position: TypeAlias = Value[Positions]
 _Text: TypeAlias = Value[str]
 _SizeMode: TypeAlias = Value[Literal["Manual", "Automatic"]]
@@ -154,7 +178,7 @@ DRAWINGS = (
     Drawing(
         "label_visualization", "Write a label beside every detection.",
         {
-            "text": (_Labels, Field("Class", description="what to write")),
+            "text": (_Captions, Field("Class", description="what to write")),
             "text_position": (_Position, "TOP_LEFT"),
             "text_color": (_Text, "WHITE"),
             "text_size_mode": (_SizeMode, Field("Manual", description="whether letters grow with the image")),
@@ -163,8 +187,23 @@ DRAWINGS = (
             "text_padding": (_Length, 4),
             "border_radius": (_Length, 0),
         },
-        _Lettering, labels=lambda found, text, **_: label_texts(found, text),
+        _Labels, labels=lambda found, text, **_: label_texts(found, text),
         versions={f"roboflow_core/label_visualization@v{version}": _LABELS_ELSEWHERE for version in (1, 2)},
+    ),
+    Drawing(
+        "rich_label_visualization", "Write a label beside every detection in a font, with accents and other scripts.",
+        {
+            "text": (_Captions, Field("Class", description="what to write")),
+            "text_position": (_Position, "TOP_LEFT"),
+            "text_color": (_Text, "WHITE"),
+            "font_family": (_Text, Field("DejaVu Sans", description="a font of this machine")),
+            "text_size_mode": (_SizeMode, Field("Manual", description="whether letters grow with the image")),
+            "font_size": (_Pixels, 14),
+            "text_padding": (_Length, 10),
+            "border_radius": (_Length, 0),
+            "max_line_length": (_LineLength, Field(None, description="letters in a line, then comes the next")),
+        },
+        _RichLabels, labels=lambda found, text, **_: label_texts(found, text),
     ),
     Drawing(
         "mask_visualization", "Tint the mask of every detection.",

@@ -216,8 +216,9 @@ def test_a_grey_image_is_drawn_on_in_colour() -> None:
 @pytest.mark.parametrize(
     "text", ["Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Text"]
 )
-def test_labels_need_neither_confidences_nor_classes(text: str) -> None:
-    draw = step("label_visualization", image="$inputs.image", predictions="$inputs.d", text=text)
+@pytest.mark.parametrize("drawing", ["label_visualization", "rich_label_visualization"])
+def test_labels_need_neither_confidences_nor_classes(drawing: str, text: str) -> None:
+    draw = step(drawing, image="$inputs.image", predictions="$inputs.d", text=text)
     plain = sv.Detections(xyxy=np.array([[10, 10, 30, 40]], float))
     assert run([draw], "$steps.s.image", d=plain).array.shape == PIXELS.shape
 
@@ -235,9 +236,12 @@ def test_palettes_are_checked() -> None:
         run([{**draw, "color_palette": "nonsense"}], "$steps.s.image")
 
 
-def test_letters_follow_the_image_where_they_are_told_to() -> None:
+@pytest.mark.parametrize(
+    ("drawing", "size"), [("label_visualization", {"text_scale": 1.0}), ("rich_label_visualization", {"font_size": 30})]
+)
+def test_letters_follow_the_image_where_they_are_told_to(drawing: str, size: dict[str, Any]) -> None:
     def inked(side: int, mode: str) -> int:
-        draw = step("label_visualization", image="$inputs.image", predictions="$inputs.d", text_size_mode=mode, text_scale=1.0)
+        draw = step(drawing, image="$inputs.image", predictions="$inputs.d", text_size_mode=mode, **size)
         large = sv.Detections(xyxy=np.array([[side / 4, side / 2, side / 2, side * 0.8]]), class_id=np.array([0]),
                               data={"class_name": np.array(["star"])})  # fmt: skip
         blank = np.full((side, 2 * side, 3), 7, np.uint8)
@@ -245,4 +249,17 @@ def test_letters_follow_the_image_where_they_are_told_to() -> None:
 
     assert inked(1080, "Automatic") == inked(1080, "Manual") == inked(2160, "Manual")
     assert inked(540, "Automatic") < inked(540, "Manual") and inked(2160, "Automatic") > inked(2160, "Manual")
-    assert inked(100, "Automatic") == inked(200, "Automatic")  # never too small to be read
+    assert inked(150, "Automatic") == inked(250, "Automatic")  # never too small to be read
+
+
+def test_a_font_writes_what_plain_letters_cannot() -> None:
+    def drawn(name: str, drawing: str) -> Any:
+        draw = step(drawing, image="$inputs.image", predictions="$inputs.d")
+        accented = sv.Detections(xyxy=np.array([[10.0, 40, 60, 60]]), class_id=np.array([0]),
+                                 data={"class_name": np.array([name])})  # fmt: skip
+        return run([draw], "$steps.s.image", image=np.full((120, 200, 3), 7, np.uint8), d=accented).array
+
+    assert not np.array_equal(drawn("cafe", "rich_label_visualization"), drawn("café", "rich_label_visualization"))
+    with pytest.raises(Exception, match="`DejaVu Sans` would fit"):
+        run([step("rich_label_visualization", image="$inputs.image", predictions="$inputs.d", font_family="No Such")],
+            "$steps.s.image")  # fmt: skip

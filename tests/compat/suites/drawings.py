@@ -10,6 +10,7 @@ _ON_BOXES: dict[str, dict[str, Any]] = {
     "bounding_box_visualization@v1": {"thickness": 3, "roundness": 0.3},
     "label_visualization@v1": {"text": "Confidence", "text_position": "BOTTOM_LEFT", "text_scale": 0.4},
     "label_visualization@v2": {"text_size_mode": "Automatic", "text_padding": 2},
+    "rich_label_visualization@v1": {"text": "Index", "font_size": 9, "border_radius": 3},
     "color_visualization@v1": {"opacity": 0.9},
     "corner_visualization@v1": {"thickness": 2, "corner_length": 7},
     "circle_visualization@v1": {"thickness": 4},
@@ -26,7 +27,7 @@ _ON_MASKS: dict[str, dict[str, Any]] = {
     "polygon_visualization@v1": {"thickness": 1},
     "halo_visualization@v1": {"opacity": 0.6, "kernel_size": 11},
 }
-_OTHER_PIXELS = ("label", "polygon", "halo", "ellipse")
+_OTHER_PIXELS = ("label", "rich_label", "polygon", "halo", "ellipse")
 """Overlapping labels move apart here; polygons and halos have other annotators there; supervision's ellipses changed."""
 _COLOURS = {"color_palette": "CUSTOM", "custom_colors": ["#ff0000", "#00ff00", "#0000ff"], "color_axis": "INDEX"}
 
