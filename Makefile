@@ -34,16 +34,16 @@ docs: $(VENV)/installed-dev
 	$(BIN)/workflow blocks --markdown > docs/blocks.md
 	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
 
-# The same definitions here and in the best-known runtime of the language, in an environment of its own, and our blocks inside it.
+# The same definitions here and in the best-known runtime of the language, in an environment of its own, and our blocks inside it and others.
 COMPAT ?= .compat
 $(COMPAT)/installed: pyproject.toml
 	test -x $(COMPAT)/bin/python || $(PYTHON) -m venv $(COMPAT)
-	$(COMPAT)/bin/pip --disable-pip-version-check install --quiet 'roboflow-workflows==0.2.13' pytest --editable .
+	$(COMPAT)/bin/pip --disable-pip-version-check install --quiet 'roboflow-workflows==0.2.13' haystack-ai pytest --editable .
 	touch $@
 
 compat: $(VENV)/installed-dev $(COMPAT)/installed
 	$(BIN)/python -m tests.compat.compare --python $(COMPAT)/bin/python
-	$(COMPAT)/bin/python -m pytest tests/adapters/test_roboflow.py
+	$(COMPAT)/bin/python -m pytest tests/adapters
 
 clean:
 	rm -rf $(VENV) $(COMPAT) demo-output build dist *.egg-info
