@@ -81,7 +81,7 @@ class WebhookSink(Block):
         body = request.prepared()
         self._last = time.monotonic()
         if fire_and_forget:
-            threading.Thread(target=request.send, args=(body,), name="webhook").start()
+            threading.Thread(target=request.send_and_log, args=(body,), name="webhook").start()
             return _told("sent in the background")
         problem = request.send(body)
         return _told(problem or "sent", failed=problem is not None)
@@ -120,13 +120,14 @@ class _Request:
         try:
             answer = requests.request(self.method, self.url, timeout=self.timeout, allow_redirects=False, **fields)
         except (requests.RequestException, ValueError) as error:
-            problem = f"{self.url} cannot be reached: {error}"
-        else:
-            if answer.status_code < 300:
-                return None
-            problem = f"{self.url} answered {answer.status_code} {answer.reason}"
-        _log.warning("%s", problem)
-        return problem
+            return f"{self.url} cannot be reached: {error}"
+        return None if answer.status_code < 300 else f"{self.url} answered {answer.status_code} {answer.reason}"
+
+    def send_and_log(self, fields: Mapping[str, Any]) -> None:
+        """Send it; what went wrong is logged, as nobody waits for it."""
+        problem = self.send(fields)
+        if problem is not None:
+            _log.warning("%s", problem)
 
 
 def _text(value: Any) -> str:

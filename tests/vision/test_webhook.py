@@ -106,13 +106,17 @@ def test_requests_that_come_too_soon_are_left_out_and_a_sink_can_be_switched_off
     assert "disable_sink" in row["message"] and len(server.got) == 1
 
 
-def test_nobody_waits_for_what_is_sent_in_the_background(server: Server) -> None:
+def test_nobody_waits_for_what_is_sent_in_the_background(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     (row,) = send(f"{server.url}/hook", [server.url], fire_and_forget=True)
     assert row["message"] == "sent in the background"
     until = time.monotonic() + 10
     while not server.got and time.monotonic() < until:
         time.sleep(0.01)
     assert json.loads(server.got[0]["body"]) == {"v": "x"}
+    send(f"{server.url}/500", [server.url], fire_and_forget=True)
+    while not caplog.messages and time.monotonic() < until:
+        time.sleep(0.01)
+    assert "/500 answered 500" in caplog.messages[0]
 
 
 @pytest.mark.parametrize(
