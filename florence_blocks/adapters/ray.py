@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from florence_blocks.blocks.typed import BLOCKS
 from workflow_engine.block import Reference, block_types
@@ -44,7 +45,13 @@ class AskFlorence:
 
     def _checked(self) -> dict[str, Any]:
         step = {"type": f"florence/{self.task}@v1", "name": self.task, **self.fields}
-        checked = dict(_BLOCKS[self.task].Manifest.model_validate(step))
+        manifest = _BLOCKS[self.task].Manifest
+        try:
+            checked = dict(manifest.model_validate(step))
+        except ValidationError as error:
+            first, known = error.errors()[0], [name for name in manifest.model_fields if name not in ("type", "name")]
+            place = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{self.task}: {place}: {first['msg']}; its fields are {', '.join(known)}") from None
         return {name: value for name, value in checked.items() if name not in ("type", "name")}
 
 

@@ -85,3 +85,8 @@ def test_columns_that_do_not_fit_are_told() -> None:
         AskFlorence()({"image": RGB / 255})
     with pytest.raises(ValueError, match="lies outside of the 320x320"):
         AskFlorence("region_ocr", regions=[[400.0, 400.0, 500.0, 500.0]])({"image": RGB})
+
+
+def test_a_misspelt_field_is_told_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"caption: granularty: .*; its fields are .*granularity"):
+        AskFlorence("caption", granularty="detailed")
