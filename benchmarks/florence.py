@@ -36,6 +36,7 @@ import torch
 import transformers
 from PIL import Image as PilImage
 from random_florence import build
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
 from florence_blocks.demo import CHECKPOINT, Scene, draw_scene
@@ -274,25 +275,39 @@ def measure(scenario: Scenario, ways: Sequence[Way], beams: int, rounds: int) ->
             "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
-def floors(ours: Ours, rounds: int = 5) -> dict[str, float]:
+def floors(ours: Ours, folder: Path, rounds: int = 9) -> dict[str, float]:
     """What an image and a prompt would take as plain matrix products, what they do take, and the gap between the two.
 
-    Both are measured in turn, round by round: products of as many floating-point operations as the tower has, then the tower.
+    Both are measured in turn, round by round: products of as many floating-point operations as transformers' own module has,
+    convolutions and attention included, then ours.
     The gap is the median of the rounds' ratios, so that a machine that is faster now and slower then does not distort it.
     """
-    encoding = Encoding(ours.model.checkpoint)
-    pixels = list(ours.model.checkpoint.preprocessor(images(1)))
-    features, ids = encoding.features(pixels), ours.model.prompt_ids("What does the image describe?")
+    checkpoint = ours.model.checkpoint
+    encoding, plain = Encoding(checkpoint), Reference(folder, "single", 1).model.model
+    pixels, ids = list(checkpoint.preprocessor(images(1))), ours.model.prompt_ids("What does the image describe?")
+    features = encoding.features(pixels)
+    plain.set_attn_implementation("eager")  # operations of fused attention are not counted
+    states = torch.zeros(1, len(features[0]) + len(ids), features[0].shape[1])
     work: dict[str, tuple[float, Callable[[], object]]] = {
-        "vision": (encoding.image_cost, lambda: encoding.features(pixels)),
-        "encoder": (encoding.prompt_cost(ids), lambda: encoding.prompts([ids], features)),
+        "vision": (_operations(partial(plain.get_image_features, torch.stack(pixels))), lambda: encoding.features(pixels)),
+        "encoder": (
+            _operations(partial(plain.language_model.encoder, inputs_embeds=states)),
+            lambda: encoding.prompts([ids], features),
+        ),
     }
     found: dict[str, float] = {}
     for name, (cost, tower) in work.items():
         floor, took = _in_turn(partial(_products, cost), tower, rounds)
         found[f"{name}_floor_seconds"], found[f"{name}_seconds"] = statistics.median(floor), statistics.median(took)
         found[f"{name}_gap"] = statistics.median(mine / least for mine, least in zip(took, floor, strict=True))
-    return {"matrix_gflops": encoding.image_cost / found["vision_floor_seconds"] / 1e9, **found}
+    return {"matrix_gflops": work["vision"][0] / found["vision_floor_seconds"] / 1e9, **found}
+
+
+def _operations(work: Callable[[], object]) -> float:
+    """The floating-point operations of some work."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops())
 
 
 _SIDE = 768
@@ -356,7 +371,7 @@ def main() -> None:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
-            "floors": floors(ways[0]),  # type: ignore[arg-type]
+            "floors": floors(ways[0], folder),  # type: ignore[arg-type]
             "rows": _others(options.json, options.layout),
             "peer_errors": [],
         }
