@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,12 +71,13 @@ class Image:
         seconds: when it was taken, from the beginning of its video; None for what is no part of a video.
     """
 
-    __slots__ = ("_digest", "_origin", "_pixels", "_read", "name", "parent", "seconds")
+    __slots__ = ("_alpha", "_digest", "_origin", "_pixels", "_read", "name", "parent", "seconds")
 
     def __init__(
         self,
         pixels: Pixels | Callable[[], Pixels],
         *,
+        alpha: Callable[[], Pixels | None] | None = None,
         name: str = "",
         parent: Image | None = None,
         origin: Origin | None = None,
@@ -88,6 +90,7 @@ class Image:
         self._read: Callable[[], Pixels] | None = None
         self._pixels: Pixels | None = None
         self._digest: bytes | None = None
+        self._alpha = alpha
         if callable(pixels):
             self._read = pixels
         else:
@@ -114,6 +117,14 @@ class Image:
         """The pixels with three channels, whether they are grey or not; read-only."""
         array = self.array
         return array if array.ndim == 3 else _read_only(_converted(array, cv2.COLOR_GRAY2BGR))
+
+    @property
+    def alpha(self) -> Pixels | None:
+        """How opaque every pixel is, `uint8` `[height, width]`; None where the file or array does not say.
+
+        It is not kept: only pictures that are laid upon others, such as icons, need it.
+        """
+        return None if self._alpha is None else self._alpha()
 
     @property
     def digest(self) -> bytes:
@@ -161,7 +172,9 @@ class Image:
         own = self.origin
         x, y = own.x + left * own.scale_x, own.y + top * own.scale_y
         origin = Origin(x, y, own.scale_x, own.scale_y, own.root_width, own.root_height)
-        return Image(array[top:bottom, left:right], name=self.name, parent=self, origin=origin, seconds=self.seconds)
+        alpha = None if self._alpha is None else partial(_part, self._alpha, slice(top, bottom), slice(left, right))
+        pixels = array[top:bottom, left:right]
+        return Image(pixels, alpha=alpha, name=self.name, parent=self, origin=origin, seconds=self.seconds)
 
     def derive(self, pixels: Pixels) -> Image:
         """New pixels for the same view (drawn on, blurred, resized): coordinates still lead to the same root."""
@@ -207,11 +220,12 @@ class Image:
             return _from_path(value)
         if isinstance(value, (bytes, bytearray, memoryview)):
             data = bytes(value)
-            return cls(lambda: _decode(data, "the bytes"))
+            return _from_bytes(data, "the bytes")
         if hasattr(value, "convert") and hasattr(value, "getbands"):
-            return cls(_from_pil(value))
+            return cls(_from_pil(value), alpha=partial(_alpha_of_pil, value) if "A" in value.getbands() else None)
         if hasattr(value, "__array__"):
-            return cls(_from_array(np.asarray(value)))
+            array = np.asarray(value)
+            return cls(_from_array(array), alpha=(lambda: array[:, :, 3]) if array.shape[2:] == (4,) else None)
         raise ImageError(
             f"{a(value)} is not an image; a path, bytes, base64 text, a numpy array (BGR), a PIL image or a URL would fit"
         )
@@ -221,6 +235,11 @@ def _read_only(pixels: Pixels) -> Pixels:
     view: Pixels = pixels.view()
     view.flags.writeable = False
     return view
+
+
+def _part(alpha: Callable[[], Pixels | None], rows: slice, columns: slice) -> Pixels | None:
+    whole = alpha()
+    return None if whole is None else whole[rows, columns]
 
 
 def _unwrap(value: dict[str, Any]) -> Any:
@@ -234,7 +253,7 @@ def _from_text(text: str, allow_urls: bool) -> Image:
     if text.startswith(("http://", "https://")):
         if not allow_urls:
             raise ImageError(f"`{text}` is a URL and fetching is not allowed; `allow_urls=True` (`--allow-urls`) allows it")
-        return Image(lambda: _fetch(text), name=text)
+        return Image(lambda: _decode(_fetch(text), f"`{text}`"), alpha=lambda: _alpha(_fetch(text)), name=text)
     if text.startswith("data:"):
         return _from_base64(text.partition(",")[2])
     path = Path(text)
@@ -248,7 +267,7 @@ def _from_text(text: str, allow_urls: bool) -> Image:
 def _from_path(path: Path) -> Image:
     if not path.is_file():
         raise ImageError(f"`{path}` is not a file")
-    return Image(lambda: _decode(path.read_bytes(), f"`{path}`"), name=path.name)
+    return Image(lambda: _decode(path.read_bytes(), f"`{path}`"), alpha=lambda: _alpha(path.read_bytes()), name=path.name)
 
 
 def _from_base64(text: str) -> Image:
@@ -256,16 +275,28 @@ def _from_base64(text: str) -> Image:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ImageError(f"the text `{text[:40]}...` is neither a file nor base64") from None
-    return Image(lambda: _decode(data, "the base64 text"))
+    return _from_bytes(data, "the base64 text")
 
 
-def _fetch(url: str) -> Pixels:
+def _from_bytes(data: bytes, what: str) -> Image:
+    """An image file in memory; it is kept for its alpha where it has one."""
+    return Image(lambda: _decode(data, what), alpha=partial(_alpha, data) if _has_alpha(data) else None)
+
+
+def _has_alpha(data: bytes) -> bool:
+    """Whether a PNG or WebP file says that it has alpha, by its head."""
+    if data.startswith(b"\x89PNG"):
+        return data[25:26] in (b"\x04", b"\x06") or b"tRNS" in data[:2048]
+    return data[8:16] == b"WEBPVP8L" or (data[8:16] == b"WEBPVP8X" and bool(data[20] & 16))
+
+
+def _fetch(url: str) -> bytes:
     try:
         with urllib_request.urlopen(url, timeout=_URL_TIMEOUT_SECONDS) as answer:
-            data = answer.read()
+            data: bytes = answer.read()
     except OSError as error:
         raise ImageError(f"`{url}` cannot be fetched: {error}") from error
-    return _decode(data, f"`{url}`")
+    return data
 
 
 def _decode(data: bytes, what: str) -> Pixels:
@@ -275,6 +306,19 @@ def _decode(data: bytes, what: str) -> Pixels:
     if pixels is None:
         raise ImageError(f"{what} cannot be decoded as an image ({len(data)} bytes); PNG, JPEG, WebP, BMP or TIFF would fit")
     return np.asarray(pixels, np.uint8)
+
+
+def _alpha(data: bytes) -> Pixels | None:
+    """The alpha of an image file, or None."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+        return None
+    alpha = pixels[:, :, 3]
+    return np.asarray(alpha if alpha.dtype == np.uint8 else alpha // 256, np.uint8)
+
+
+def _alpha_of_pil(image: Any) -> Pixels:
+    return np.asarray(image.getchannel("A"), np.uint8)
 
 
 def _from_pil(image: Any) -> Pixels:

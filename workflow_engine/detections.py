@@ -5,7 +5,9 @@ Detections know the image they lie on through `metadata["origin"]` (an `Origin`)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final
 
 from workflow_engine.data import Image, Origin
 from workflow_engine.lazy import LazyModule
@@ -22,6 +24,12 @@ else:
 
 ORIGIN = "origin"
 """The key of `Detections.metadata` that holds the `Origin` of the image the coordinates belong to."""
+
+KEYPOINTS_XY: Final = "keypoints_xy"
+"""The key of `Detections.data` with keypoints `[n, k, 2]`; those of lesser number are padded with points without a name.
+
+Beside it are `keypoints_confidence`, `keypoints_class_id` and `keypoints_class_name`, each `[n, k]`.
+"""
 
 
 def is_detections(value: Any) -> bool:
@@ -60,21 +68,31 @@ def moved(found: sv.Detections, origin: Origin, target: Origin, size: tuple[int,
     """Detections of one view in the coordinates of another, whose width and height are `size`."""
     place = origin.within(target)
     offset, scale = np.array([place.x, place.y]), np.array([place.scale_x, place.scale_y])
-    data = dict(found.data)
-    for key, value in data.items():
-        if key == "quads":
-            data[key] = value * scale + offset
-        elif key == "polygons":
-            data[key] = object_array([[outline * scale + offset for outline in outlines] for outlines in value])
     return sv.Detections(
         xyxy=found.xyxy * np.tile(scale, 2) + np.tile(offset, 2),
         mask=None if found.mask is None else _painted(np.asarray(found.mask), place, size),
         confidence=found.confidence,
         class_id=found.class_id,
         tracker_id=found.tracker_id,
-        data=data,
+        data=points_moved(found.data, lambda points: points * scale + offset),
         metadata={**found.metadata, ORIGIN: target},
     )
+
+
+def points_moved(data: Mapping[str, Any], move: Callable[[Any], Any]) -> dict[str, Any]:
+    """The data of detections with every point moved: those of quads, outlines and keypoints.
+
+    Args:
+        data: `Detections.data`.
+        move: what becomes of points `[n, k, 2]`.
+    """
+    out = dict(data)
+    for key, value in data.items():
+        if key in ("quads", KEYPOINTS_XY):
+            out[key] = move(np.asarray(value))
+        elif key == "polygons":
+            out[key] = object_array([[move(np.asarray(outline)[None])[0] for outline in outlines] for outlines in value])
+    return out
 
 
 def object_array(values: list[Any]) -> NDArray[np.object_]:
@@ -102,7 +120,8 @@ def serialise(found: sv.Detections) -> dict[str, Any]:
 
     Returns:
         `{"image": {"width", "height"}, "predictions": [{"x", "y", "width", "height", "class", "class_id",
-        "confidence", "points"?, "text"?, "detection_id"?}]}`; `confidence` is null where the detector gives none.
+        "confidence", "points"?, "keypoints"?, "text"?, "detection_id"?}]}`; `confidence` is null where the detector gives
+        none.
     """
     origin = found.metadata.get(ORIGIN)
     size = {"width": origin.root_width, "height": origin.root_height} if isinstance(origin, Origin) and origin.is_root else None
@@ -124,6 +143,8 @@ def _prediction(found: sv.Detections, index: int) -> dict[str, Any]:
     points = _points(found, index)
     if points is not None:
         row["points"] = [{"x": float(x), "y": float(y)} for x, y in points]
+    if KEYPOINTS_XY in found.data:
+        row["keypoints"] = keypoints(found, index)
     for key in ("text", "detection_id", "parent_id"):
         if key in found.data:
             row[key] = str(found.data[key][index])
@@ -137,6 +158,47 @@ def _points(found: sv.Detections, index: int) -> Any:
     if "polygons" in found.data and len(found.data["polygons"][index]):
         return max(found.data["polygons"][index], key=lambda outline: cv2.contourArea(outline.astype(np.float32)))
     return found.data["quads"][index] if "quads" in found.data else None
+
+
+def keypoints(found: sv.Detections, index: int) -> list[dict[str, Any]]:
+    """The keypoints of one detection as `{"x", "y", "confidence", "class_id", "class"}`; none where it has none."""
+    if KEYPOINTS_XY not in found.data:
+        return []
+    own = {name: found.data[key][index] for key, name in _OF_KEYPOINTS.items() if key in found.data}
+    names, ids, scores = own.get("class"), own.get("class_id"), own.get("confidence")
+    return [
+        {
+            "x": float(x), "y": float(y),
+            "confidence": None if scores is None or np.isnan(scores[place]) else float(scores[place]),
+            "class_id": place if ids is None else int(ids[place]),
+            "class": str(place) if names is None else str(names[place]),
+        }
+        for place, (x, y) in enumerate(found.data[KEYPOINTS_XY][index])
+        if names is None or str(names[place])
+    ]  # fmt: skip
+
+
+def keypoint_data(several: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """The keypoints of every detection as columns of `Detections.data`, padded to the longest.
+
+    Keypoints without an id are counted.
+    """
+    shape = len(several), max(map(len, several), default=0)
+    columns = {KEYPOINTS_XY: np.zeros((*shape, 2)), "keypoints_confidence": np.full(shape, np.nan),
+               "keypoints_class_id": np.zeros(shape, int), "keypoints_class_name": np.full(shape, "", object)}  # fmt: skip
+    for index, points in enumerate(several):
+        for place, point in enumerate(points):
+            columns[KEYPOINTS_XY][index, place] = point["x"], point["y"]
+            for key, name in _OF_KEYPOINTS.items():
+                value = point.get(name, place if name == "class_id" else None)
+                columns[key][index, place] = np.nan if value is None else value
+    return columns
+
+
+_OF_KEYPOINTS: Final = {
+    "keypoints_confidence": "confidence", "keypoints_class_id": "class_id", "keypoints_class_name": "class",
+}  # fmt: skip
+"""What keypoints have beside their place: the column, and its name in JSON."""
 
 
 def deserialise(value: Any) -> sv.Detections:
@@ -176,6 +238,7 @@ def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
         missing = [key for key in ("x", "y", "width", "height") if not isinstance(row.get(key), (int, float))]
         if missing:
             raise ValueError(f"predictions[{index}] lacks the numbers {', '.join(missing)}")
+        _check_keypoints(row.get("keypoints"), f"predictions[{index}].keypoints")
     boxes = [
         [r["x"] - r["width"] / 2, r["y"] - r["height"] / 2, r["x"] + r["width"] / 2, r["y"] + r["height"] / 2] for r in rows
     ]
@@ -190,6 +253,8 @@ def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
     if any("points" in row for row in rows):
         outlines = [[np.array([[p["x"], p["y"]] for p in row["points"]])] if row.get("points") else [] for row in rows]
         data["polygons"] = object_array(outlines)
+    if any(row.get("keypoints") for row in rows):
+        data.update(keypoint_data([row.get("keypoints") or [] for row in rows]))
     return sv.Detections(
         xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
         confidence=np.array(scores, dtype=float) if rows and None not in scores else None,
@@ -197,3 +262,18 @@ def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
         tracker_id=np.array(tracks, dtype=int) if rows and None not in tracks else None,
         data=data,
     )
+
+
+def _check_keypoints(points: Any, where: str) -> None:
+    if points is None:
+        return
+    if not isinstance(points, (list, tuple)) or not all(
+        isinstance(point, dict)
+        and point.get("class")
+        and all(isinstance(point.get(key), (int, float)) for key in ("x", "y"))
+        and isinstance(point.get("class_id", 0), int)
+        and abs(point.get("class_id", 0)) < 2**31
+        and isinstance(point.get("confidence"), (int, float, NoneType))
+        for point in points
+    ):
+        raise ValueError(f'{where} is no list of {{"x", "y", "class", "class_id", "confidence"}}')

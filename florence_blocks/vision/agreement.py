@@ -366,7 +366,7 @@ class DetectionsListRollup(Block):
             0.0, description="the least IoU of boxes or masks that are joined; 0: all that overlap"
         )
         keypoint_merge_threshold: Value[Annotated[float, Field(ge=0)]] = Field(
-            10.0, description="accepted for other runtimes; there are no keypoints here"
+            10.0, description="accepted for other runtimes; keypoints stay those of one of the joined"
         )
 
     outputs = {"rolled_up_detections": Output(*DETECTIONS), "crop_zones": Output(LIST_OF_VALUES)}

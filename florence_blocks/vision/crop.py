@@ -11,7 +11,7 @@ from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import Positive, Share, VersionedManifest, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
-from workflow_engine.detections import ORIGIN
+from workflow_engine.detections import ORIGIN, points_moved
 from workflow_engine.kinds import DETECTIONS, IMAGE
 from workflow_engine.lazy import LazyModule
 
@@ -77,13 +77,7 @@ class DynamicCrop(Block):
 def _one(found: sv.Detections, index: int, xyxy: Any, box: tuple[int, int, int, int], crop: Image) -> sv.Detections:
     """One detection in the coordinates of its crop, `xyxy` `[1, 4]`."""
     part = slice(index, index + 1)
-    data = {key: value[part] for key, value in found.data.items()}
-    if "quads" in data:
-        data["quads"] = data["quads"] - np.array(box[:2])
-    if "polygons" in data:
-        moved = np.empty(1, dtype=object)
-        moved[0] = [outline - np.array(box[:2]) for outline in data["polygons"][0]]
-        data["polygons"] = moved
+    data = points_moved({key: value[part] for key, value in found.data.items()}, lambda points: points - np.array(box[:2]))
     mask = None if found.mask is None else np.asarray(found.mask[part], dtype=bool)[:, box[1] : box[3], box[0] : box[2]]
     # a slice of checked detections needs no check, which would cost more than the crop itself
     one = sv.Detections.__new__(sv.Detections)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
 from florence_blocks.vision.fields import Positions, Positive, Share
+from florence_blocks.vision.skeletons import Skeletons
 from workflow_engine.block import Value
 from workflow_engine.lazy import LazyModule
 
@@ -156,6 +157,18 @@ def _tracked(found: sv.Detections, size: tuple[int, int], **_: Any) -> sv.Detect
     return found
 
 
+def _scored(found: sv.Detections, size: tuple[int, int], **_: Any) -> sv.Detections:
+    """Detections as they are, if they have confidences."""
+    if found.confidence is None:
+        raise ValueError("these detections have no confidences; those of florence/object_detection@v1 would fit")
+    return found
+
+
+def _bars(color: Any, lookup: Any, position: str, border_color: str, **own: Any) -> Any:
+    return sv.PercentageBarAnnotator(color=color, color_lookup=lookup, border_color=colour(border_color),
+                                     position=getattr(sv.Position, position), **own)  # fmt: skip
+
+
 _Thickness: TypeAlias = Value[Annotated[int, Field(ge=1)]]
 _Length: TypeAlias = Value[Annotated[int, Field(ge=0)]]
 _Whole: TypeAlias = Value[int]
@@ -167,6 +180,8 @@ _LineLength: TypeAlias = Value[Positive | None]
 _Position: TypeAlias = Value[Positions]
 _Text: TypeAlias = Value[str]
 _SizeMode: TypeAlias = Value[Literal["Manual", "Automatic"]]
+_Edges: TypeAlias = Value[list[tuple[Positive, Positive]] | None]
+_Keypoints: TypeAlias = Value[Literal["edge", "vertex", "vertex_label"]]
 _LABELS_ELSEWHERE = {"text_scale": 1.0, "text_padding": 10}
 
 DRAWINGS = (
@@ -271,6 +286,31 @@ DRAWINGS = (
         lambda color, lookup, position, **own: sv.CropAnnotator(
             border_color=color, border_color_lookup=lookup, position=getattr(sv.Position, position), **own
         ),
+    ),
+    Drawing(
+        "percentage_bar_visualization", "Show how sure every detection is as a bar beside it.",
+        {
+            "position": (_Position, "TOP_CENTER"), "width": (_Pixels, 80), "height": (_Pixels, 16),
+            "border_color": (_Text, "BLACK"), "border_thickness": (_Thickness, 1),
+        },
+        _bars, prepared=_scored, versions={},
+    ),
+    Drawing(
+        "keypoint_visualization", "Draw the keypoints of every detection: points, their numbers or the lines of a skeleton.",
+        {
+            "annotator_type": (_Keypoints, "edge"),
+            "color": (_Text, "#A351FB"),
+            "thickness": (_Thickness, Field(2, description="of lines")),
+            "radius": (_Length, Field(10, description="of points, or of the corners of numbers")),
+            "text_color": (_Text, "BLACK"),
+            "text_scale": (_Scale, 0.5),
+            "text_thickness": (_Thickness, 1),
+            "text_padding": (_Length, 10),
+            "edges": (_Edges, Field(
+                None, description="the lines as pairs of keypoints, counted from 1; without, those of a known skeleton"
+            )),
+        },
+        Skeletons, coloured=False,
     ),
     Drawing(
         "background_color_visualization", "Cover everything but the detections.",

@@ -1,15 +1,16 @@
-"""Pictures beside pictures, and text on them."""
+"""Pictures beside and upon pictures, and text on them."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.draw import colour
-from florence_blocks.vision.fields import IMAGE_OUTPUT, Positive, Share, either
+from florence_blocks.vision.fields import IMAGE_OUTPUT, Positions, Positive, Share, either
 from florence_blocks.vision.formatting import filled
 from florence_blocks.vision.operations import Chain
 from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, ImageReference, Reference, Value
@@ -166,6 +167,80 @@ def _fit(pixels: Any, cell: Any) -> None:
     left, top = (cell.shape[1] - wide) // 2, (cell.shape[0] - high) // 2
     way = cv2.INTER_AREA if share < 1 else cv2.INTER_LINEAR
     cell[top : top + high, left : left + wide] = cv2.resize(pixels, (wide, high), interpolation=way)
+
+
+class IconVisualization(Block):
+    """Lay an icon upon the image: a mark at every detection, or a watermark at one place.
+
+    The icon keeps its proportions; where its file has transparency, the image shows through.
+
+    `{"type": "vision/icon_visualization@v1", "name": "marked", "image": "$inputs.image", "icon": "$inputs.icon",
+    "predictions": "$steps.detect.predictions"}`
+    """
+
+    class Manifest(BlockManifest):
+        """The fields of the step."""
+
+        type: Literal["vision/icon_visualization@v1", "roboflow_core/icon_visualization@v1", "IconVisualization"]
+        image: ImageReference = either("image", "images")
+        icon: ImageReference
+        mode: Value[Literal["dynamic", "static"]] = Field(
+            "dynamic", description="at every detection, or at one place of the image"
+        )
+        predictions: DetectionsReference | None = Field(None, description="the detections of the mode dynamic")
+        icon_width: Value[Positive] = 64
+        icon_height: Value[Positive] = 64
+        position: Value[Positions] = Field("TOP_CENTER", description="the point of a detection that the icon is centred on")
+        x_position: Value[int] = Field(10, description="the left edge in the mode static; below 0: from the right")
+        y_position: Value[int] = Field(10, description="the upper edge in the mode static; below 0: from the bottom")
+        copy_image: Value[bool] = Field(True, description="accepted for other runtimes; drawing always happens on a copy")
+
+        @model_validator(mode="after")
+        def _has_places(self) -> Self:
+            if self.mode == "dynamic" and self.predictions is None:
+                raise ValueError('the mode "dynamic" needs `predictions`; the mode "static" does without')
+            return self
+
+    outputs = IMAGE_OUTPUT
+    parallel = True
+
+    def run(
+        self,
+        image: Image,
+        icon: Image,
+        mode: str,
+        predictions: sv.Detections | None,
+        icon_width: int,
+        icon_height: int,
+        position: str,
+        x_position: int,
+        y_position: int,
+        copy_image: bool,
+    ) -> Image:
+        """The image of one element with its icons."""
+        canvas = image.bgr.copy()
+        alpha = icon.alpha
+        opaque = np.full(icon.array.shape[:2], 255, np.uint8) if alpha is None or alpha.shape != icon.array.shape[:2] else alpha
+        mark = sv.letterbox_image(np.dstack([icon.bgr, opaque]), (icon_width, icon_height))
+        if mode == "static":
+            left = x_position if x_position >= 0 else image.width + x_position - icon_width
+            top = y_position if y_position >= 0 else image.height + y_position - icon_height
+            _lay(canvas, mark, left, top)
+        elif predictions is None:
+            raise ValueError('mode="dynamic" needs `predictions`; the mode "static" does without')
+        else:
+            centres = predictions.get_anchors_coordinates(getattr(sv.Position, position)).astype(int)
+            for x, y in centres.tolist():
+                _lay(canvas, mark, int(x - icon_width / 2), int(y - icon_height / 2))
+        return image.derive(canvas)
+
+
+def _lay(canvas: Any, mark: Any, left: int, top: int) -> None:
+    """A picture `[height, width, BGRA]` upon another, in place; what is beyond its edges is cut off."""
+    part = canvas[max(top, 0) : max(top + mark.shape[0], 0), max(left, 0) : max(left + mark.shape[1], 0)]
+    seen = mark[max(-top, 0) :, max(-left, 0) :][: part.shape[0], : part.shape[1]]
+    share = seen[:, :, 3:].astype(np.float32) / 255
+    part[:] = (part * (1 - share) + seen[:, :, :3] * share).astype(np.uint8)
 
 
 class ModelComparison(Block):

@@ -10,7 +10,7 @@ from florence_blocks.vision.detection import fitting, select
 from florence_blocks.vision.fields import Positive, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
-from workflow_engine.detections import object_array, on_image
+from workflow_engine.detections import on_image, points_moved
 from workflow_engine.kinds import DETECTIONS, IMAGE, INTEGER
 from workflow_engine.lazy import LazyModule
 
@@ -102,11 +102,7 @@ def _projected(found: sv.Detections, matrix: Any, size: tuple[int, int]) -> sv.D
     if found.mask is not None:
         masks = [cv2.warpPerspective(mask.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST) for mask in found.mask]
         seen.mask = np.array(masks, dtype=bool).reshape(-1, size[1], size[0])
-    if "quads" in found.data:
-        seen.data["quads"] = _through(np.asarray(found.data["quads"]), matrix)
-    if "polygons" in found.data:
-        seen.data["polygons"] = object_array([[_through(outline[None], matrix)[0] for outline in outlines]
-                                              for outlines in found.data["polygons"]])  # fmt: skip
+    seen.data = points_moved(found.data, lambda points: _through(points, matrix))
     return seen
 
 

@@ -84,6 +84,7 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
         perspective.StitchImages,
         panels.TextDisplay,
         panels.GridVisualization,
+        panels.IconVisualization,
         panels.ModelComparison,
         tracking.ByteTracker,
         tracking.LineCounter,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from florence_blocks.vision.detection import select
-from workflow_engine.detections import object_array
+from workflow_engine.detections import KEYPOINTS_XY, keypoint_data, keypoints, object_array
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -27,15 +27,21 @@ Overlap = Literal["none", "nms", "nmm", "wbf"]
 def together(parts: Sequence[sv.Detections]) -> sv.Detections:
     """All detections of parts that lie on the same image, in order.
 
-    What only some parts have is filled for the others: a mask, quad or outline with the box, a text with "". Confidences and
-    tracks stay only where every part has them. Classes keep their ids where each name has one, else get new ones.
+    What only some parts have is filled for the others: a mask, quad or outline with the box, a text with "", keypoints with
+    none. Confidences and tracks stay only where every part has them. Classes keep their ids where each name has one, else get
+    new ones.
     """
     full = [part for part in parts if len(part)]
     if len(full) < 2:
         return full[0] if full else parts[0]
     keys = dict.fromkeys(key for part in full for key in part.data)
     shape = next((part.mask.shape[1:] for part in full if part.mask is not None), None)
-    data: dict[str, Any] = {key: np.concatenate([_values(part, key) for part in full]) for key in keys}
+    points = (
+        keypoint_data([keypoints(part, index) for part in full for index in range(len(part))]) if KEYPOINTS_XY in keys else {}
+    )
+    data: dict[str, Any] = {
+        key: points[key] if key in points else np.concatenate([_values(part, key) for part in full]) for key in keys
+    }
     return sv.Detections(
         xyxy=np.concatenate([part.xyxy for part in full]),
         mask=None if shape is None else np.concatenate([masks_of(part, shape) for part in full]),

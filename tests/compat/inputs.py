@@ -8,13 +8,18 @@ import numpy as np
 
 
 def picture(name: str) -> Any:
-    """A BGR `uint8` picture `[height, width, 3]` by its name and size: `blocks 160x120`, `noise 64x48`, `ramp 100x80`."""
+    """A BGR `uint8` picture `[height, width, 3]` by its name and size: `blocks 160x120`, `noise 64x48`, `ramp 100x80`.
+
+    `glass 40x40` is a ramp that is the more transparent the lower, `[height, width, 4]`.
+    """
     kind, size = name.split()
     width, height = (int(part) for part in size.split("x"))
     if kind == "noise":
         return np.random.default_rng(width * height).integers(0, 256, (height, width, 3), dtype=np.uint8)
     rows, columns = np.mgrid[0:height, 0:width]
     ramp = np.stack([255 * columns // max(width - 1, 1), 255 * rows // max(height - 1, 1), (columns + rows) % 256], axis=2)
+    if kind == "glass":
+        return np.dstack([ramp, 255 * rows // max(height - 1, 1)]).astype(np.uint8)
     if kind == "ramp":
         return ramp.astype(np.uint8)
     made = np.full((height, width, 3), 230, np.uint8)
@@ -37,6 +42,16 @@ def outlined(*corners: tuple[float, float], name: str = "star", confidence: floa
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     found = box(min(xs), min(ys), max(xs), max(ys), name, confidence, class_id)
     return {**found, "points": [{"x": x, "y": y} for x, y in corners]}
+
+
+def person(*points: tuple[float, float, int, str], **more: Any) -> dict[str, Any]:
+    """One detection with keypoints (x, y, class id, class), around which its box lies."""
+    xs, ys = [point[0] for point in points], [point[1] for point in points]
+    marks = [
+        {"x": x, "y": y, "confidence": 0.5 + place / 10, "class_id": number, "class": name}
+        for place, (x, y, number, name) in enumerate(points)
+    ]
+    return {**box(min(xs) - 5, min(ys) - 5, max(xs) + 5, max(ys) + 5, "person"), "keypoints": marks, **more}
 
 
 def predictions(*found: dict[str, Any], width: int = 160, height: int = 120) -> dict[str, Any]:

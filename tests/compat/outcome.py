@@ -46,7 +46,7 @@ def digest(pixels: Any) -> str:
 
 
 def row(found: Any, place: int) -> dict[str, Any]:
-    """One detection: box, name, confidence, class number, track, and how many pixels its mask has."""
+    """One detection: box, name, confidence, class number, track, keypoints, and how many pixels its mask has."""
     names = found.data.get("class_name")
     made = {
         "box": [round(float(edge), DIGITS) for edge in found.xyxy[place]],
@@ -58,4 +58,7 @@ def row(found: Any, place: int) -> dict[str, Any]:
         made["mask"] = int(np.asarray(found.mask[place]).sum())
     if found.tracker_id is not None:
         made["track"] = int(found.tracker_id[place])
+    if "keypoints_xy" in found.data:
+        columns = (found.data[f"keypoints_{name}"][place] for name in ("xy", "confidence", "class_id", "class_name"))
+        made["keypoints"] = [plain(point) for point in zip(*columns, strict=True) if point[-1]]
     return made

@@ -65,10 +65,9 @@ def declare(name: str, value: Any) -> dict[str, Any]:
     if isinstance(first, dict) and "$picture" in first:
         return {"type": "WorkflowImage", "name": name}
     if isinstance(first, dict) and "predictions" in first:
-        masks = any(
-            "points" in found for one in (value if isinstance(value, list) else [value]) for found in one["predictions"]
-        )
-        kind = "instance_segmentation_prediction" if masks else "object_detection_prediction"
+        rows = [found for one in (value if isinstance(value, list) else [value]) for found in one["predictions"]]
+        kinds = {"points": "instance_segmentation_prediction", "keypoints": "keypoint_detection_prediction"}
+        kind = next((kind for key, kind in kinds.items() if any(key in row for row in rows)), "object_detection_prediction")
         return {"type": "WorkflowBatchInput", "name": name, "kind": [kind]}
     return {"type": "WorkflowParameter", "name": name}
 

@@ -11,6 +11,8 @@ import supervision as sv
 from florence_blocks.vision.drawings import DRAWINGS
 from workflow_engine import WorkflowDefinitionError, compile, registry
 from workflow_engine.block import block_types
+from workflow_engine.detections import keypoint_data
+from workflow_engine.errors import StepError
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 100, 3), dtype=np.uint8)
 
@@ -51,7 +53,10 @@ def step(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": f"vision/{kind}@v1", "name": "s", **fields}
 
 
-OURS_ALONE = {"vision/quad_visualization@v1", "vision/detections_count@v1", "vision/json_formatter@v1"}
+OURS_ALONE = {
+    "vision/quad_visualization@v1", "vision/percentage_bar_visualization@v1", "vision/detections_count@v1",
+    "vision/json_formatter@v1",
+}  # fmt: skip
 
 
 def test_every_block_of_the_field_answers_to_its_name_there_too() -> None:
@@ -163,7 +168,10 @@ def test_grey_and_blur_keep_the_size_and_the_input() -> None:
     assert np.array_equal(PIXELS, before)
 
 
-NEAR = {"halo": {"kernel_size": 4}, "heatmap": {"radius": 4, "kernel_size": 3}, "crop": {"position": "CENTER"}}
+NEAR = {
+    "halo": {"kernel_size": 4}, "heatmap": {"radius": 4, "kernel_size": 3}, "crop": {"position": "CENTER"},
+    "keypoint": {"edges": [[1, 2]]}, "percentage_bar": {"width": 20, "height": 6, "position": "CENTER"},
+}  # fmt: skip
 KINDS = sorted(drawing.name.removesuffix("_visualization") for drawing in DRAWINGS if not drawing.stateful)
 
 
@@ -171,6 +179,8 @@ KINDS = sorted(drawing.name.removesuffix("_visualization") for drawing in DRAWIN
 def test_drawings_change_pixels_near_detections_only_and_never_the_input(kind: str) -> None:
     before, data = PIXELS.copy(), found(mask=True)
     data.data["quads"] = np.array([[[12, 12], [28, 14], [27, 38], [11, 36]], [[52, 22], [88, 24], [87, 53], [51, 50]]], float)
+    data.data.update(keypoint_data([[{"x": 15, "y": 15, "class": "one"}, {"x": 25, "y": 35, "class": "two"}]] * 2))
+    data.confidence = np.array([0.9, 0.5])
     fields = NEAR.get(kind, {})
     draw = step(f"{kind}_visualization", image="$inputs.image", predictions="$inputs.d", **fields)
     drawn = run([draw], "$steps.s.image", d=data)
@@ -185,6 +195,18 @@ def test_a_background_is_covered_and_the_detections_are_not() -> None:
     drawn = run([draw], "$steps.s.image", d=found(mask=True)).array
     mask = found(mask=True).mask.any(axis=0)
     assert np.array_equal(drawn[mask], PIXELS[mask]) and (drawn[~mask] == [0, 0, 255]).all()
+
+
+def test_a_bar_is_as_full_as_a_detection_is_sure_and_needs_to_know_how_sure() -> None:
+    sure = found()
+    sure.confidence = np.array([0.25, 1.0])
+    draw = step("percentage_bar_visualization", image="$inputs.image", predictions="$inputs.d", width=20, height=6,
+                position="CENTER", color_palette="CUSTOM", custom_colors=["#ff00ff"], color_axis="INDEX")  # fmt: skip
+    drawn = run([draw], "$steps.s.image", image=np.zeros_like(PIXELS), d=sure).array
+    low, full = ((drawn[:, part] == [255, 0, 255]).all(axis=2).sum() for part in (slice(0, 45), slice(45, 100)))
+    assert 0 < low < 0.35 * full
+    with pytest.raises(StepError, match="no confidences"):
+        run([draw], "$steps.s.image")
 
 
 @pytest.mark.parametrize("kind", ["blur", "pixelate"])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import supervision as sv
+from PIL import Image as PilImage
 
 from tests.vision.test_blocks import PIXELS, crop, found, run, step
-from workflow_engine.errors import StepError
+from workflow_engine import compile
+from workflow_engine.data import Image
+from workflow_engine.errors import StepError, WorkflowDefinitionError
 
 LARGE = np.full((200, 400, 3), 128, np.uint8)
 
@@ -69,6 +75,80 @@ def test_a_grid_takes_the_images_of_several_steps() -> None:
     steps = [step("grid_visualization", images=["$inputs.image", "$inputs.image"], width=200, height=60)]
     grid = run(steps, "$steps.s.image").array
     assert np.array_equal(grid[:, :100], PIXELS) and np.array_equal(grid[:, 100:], PIXELS)
+
+
+GREY = np.full((60, 100, 3), 100, np.uint8)
+
+
+def iconed(icon: Any, d: Any = None, **fields: Any) -> Any:
+    """A grey image with a white icon, whose file or array says where it is opaque."""
+    size = {"icon_width": 10, "icon_height": 10}
+    definition = {
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowImage", "name": "image"}, {"type": "WorkflowImage", "name": "icon"},
+                   {"type": "WorkflowBatchInput", "name": "d", "kind": ["object_detection_prediction"]},
+                   {"type": "WorkflowParameter", "name": "mode", "default_value": "dynamic"}],
+        "steps": [step("icon_visualization", image="$inputs.image", icon="$inputs.icon", **size, **fields)],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s.image"}],
+    }  # fmt: skip
+    return (
+        compile(definition)
+        .run(image=GREY, icon=icon, d=found() if d is None else d, on_error="raise")
+        .outputs[0]["o"]
+        .array.copy()
+    )
+
+
+ICON = np.full((10, 10, 4), 255, np.uint8)
+ICON[:5, :, 3] = 0
+ICON[5:, :5, 3] = 128
+
+
+@pytest.mark.parametrize("form", ["array", "png", "webp", "base64", "pil", "file", "deep"])
+def test_an_icon_lets_the_image_through_where_it_is_transparent(form: str, tmp_path: Path) -> None:
+    file = tmp_path / "icon.png"
+    file.write_bytes(cv2.imencode(".png", ICON)[1].tobytes())
+    icon = {
+        "array": lambda: ICON,
+        "png": file.read_bytes,
+        "webp": lambda: cv2.imencode(".webp", ICON, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes(),
+        "base64": lambda: {"type": "base64", "value": base64.b64encode(file.read_bytes()).decode()},
+        "pil": lambda: PilImage.fromarray(ICON),
+        "file": lambda: str(file),
+        "deep": lambda: cv2.imencode(".png", ICON.astype(np.uint16) * 257)[1].tobytes(),
+    }[form]()
+    drawn = iconed(icon, mode="static", x_position=20, y_position=10)
+    assert (drawn[10:15, 20:30] == 100).all() and (drawn[15:20, 25:30] == 255).all()
+    assert (abs(drawn[15:20, 20:25].astype(int) - 178) <= 1).all()
+    drawn[10:20, 20:30] = 100
+    assert np.array_equal(drawn, GREY)
+
+
+def test_an_icon_stands_at_every_detection_and_is_cut_at_the_edge() -> None:
+    boxes = sv.Detections(xyxy=np.array([[10, 10, 30, 40], [90, 50, 110, 70], [300, 300, 310, 310]], float))
+    drawn = iconed(ICON[:, :, :3], boxes, predictions="$inputs.d", position="CENTER")
+    expected = GREY.copy()
+    expected[20:30, 15:25] = expected[55:, 95:] = 255
+    assert np.array_equal(drawn, expected)
+
+
+def test_a_watermark_is_placed_from_the_far_edges_too_and_keeps_its_proportions() -> None:
+    drawn = iconed(np.full((5, 10, 3), 255, np.uint8), mode="static", x_position=-1, y_position=-2)
+    rows, columns = np.nonzero((drawn != 100).any(axis=2))
+    assert (columns.min(), columns.max()) == (89, 98) and (rows.min(), rows.max()) in ((50, 54), (51, 55))
+
+
+def test_an_icon_needs_a_place() -> None:
+    with pytest.raises(WorkflowDefinitionError, match="needs `predictions`"):
+        iconed(ICON)
+    with pytest.raises(StepError, match="needs `predictions`"):
+        iconed(ICON, mode="$inputs.mode")
+
+
+def test_a_crop_keeps_what_its_image_says_of_transparency() -> None:
+    part = Image.load(ICON).crop(0, 4, 10, 6).alpha
+    assert part is not None and np.array_equal(part, ICON[4:6, :, 3])
+    assert Image.load(ICON[:, :, :3]).crop(0, 0, 5, 5).alpha is None
 
 
 def test_a_comparison_colours_what_only_one_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.compat.inputs import person, predictions
 from tests.compat.writing import BLOCKS, FOUND, IMAGE, MASKS, NONE, THREE, Case, case, step
 
 _ON_BOXES: dict[str, dict[str, Any]] = {
@@ -28,8 +29,33 @@ _ON_MASKS: dict[str, dict[str, Any]] = {
     "halo_visualization@v1": {"opacity": 0.6, "kernel_size": 11},
 }
 _OTHER_PIXELS = ("label", "rich_label", "polygon", "halo", "ellipse")
-"""Overlapping labels move apart here; polygons and halos have other annotators there; supervision's ellipses changed."""
+"""Overlapping labels move apart here, and OpenCV 5 has other letters; polygons and halos have other annotators there;
+supervision's ellipses changed."""
 _COLOURS = {"color_palette": "CUSTOM", "custom_colors": ["#ff0000", "#00ff00", "#0000ff"], "color_axis": "INDEX"}
+
+
+_PEOPLE = predictions(
+    person((30, 20, 0, "nose"), (34, 18, 1, "left_eye"), (26, 18, 2, "right_eye"), (40, 40, 5, "left_shoulder")),
+    person((110, 30, 0, "nose"), (120, 50, 5, "left_shoulder"), (100, 50, 6, "right_shoulder")),
+)
+_TOOLS = predictions(
+    person((30, 20, 0, "tip"), (60, 40, 1, "grip"), (40, 70, 2, "end")), person((110, 30, 1, "grip"), (120, 90, 2, "end"))
+)
+_LARGEST = {"type": "DetectionsFilter", "filter_operation": {"type": "StatementGroup", "operator": "and", "statements": [
+    {"type": "BinaryStatement", "left_operand": {"type": "DynamicOperand", "operand_name": "_", "operations": [
+        {"type": "ExtractDetectionProperty", "property_name": "x_min"}]},
+     "comparator": {"type": "(Number) >"}, "right_operand": {"type": "StaticOperand", "value": 50}}]}}  # fmt: skip
+_LINES = [[1, 2], [2, 3]]
+
+
+def _keypoints(name: str, found: Any = _PEOPLE, *, exact: bool = True, **fields: Any) -> Case:
+    drawn = step("keypoint_visualization@v1", image=IMAGE, predictions=FOUND, **fields)
+    return case(name, drawn, out="$steps.s.image", exact=exact, image=BLOCKS, found=found)
+
+
+def _icon(name: str, icon: str = "ramp 20x16", found: Any = THREE, **fields: Any) -> Case:
+    drawn = step("icon_visualization@v1", image=IMAGE, icon="$inputs.icon", **fields)
+    return case(name, drawn, out="$steps.s.image", image=BLOCKS, icon={"$picture": icon}, found=found)
 
 
 def _case(name: str, type_: str, found: Any, **fields: Any) -> Case:
@@ -55,4 +81,24 @@ CASES = (
     *_cases(_ON_MASKS, MASKS),
     _case("boxes in colours of one's own", "bounding_box_visualization@v1", THREE, **_COLOURS),
     _case("boxes on the image itself", "bounding_box_visualization@v1", THREE, copy_image=False),
+    _keypoints("skeletons of people"),
+    _keypoints("skeletons in a colour of one's own", thickness=4, color="green"),
+    _keypoints("skeletons of other things", _TOOLS, edges=_LINES),
+    _keypoints("points of keypoints", annotator_type="vertex", radius=4, color="#00ff00"),
+    _keypoints("numbers of keypoints", annotator_type="vertex_label", radius=0, text_scale=0.3, exact=False),
+    case("keypoints of a part", step("detections_filter@v1", predictions=FOUND, operations=[_LARGEST]), found=_PEOPLE),
+    case(
+        "keypoints of crops",
+        step("dynamic_crop@v1", images=IMAGE, predictions=FOUND),
+        out="$steps.s.predictions",
+        own=True,
+        image=BLOCKS,
+        found=_PEOPLE,
+    ),
+    _icon("an icon at every detection", predictions=FOUND),
+    _icon("an icon that is transparent", "glass 40x40", predictions=FOUND, icon_width=30, icon_height=20, position="CENTER"),
+    _icon("an icon beyond the edge", predictions=FOUND, icon_width=90, icon_height=90, position="BOTTOM_RIGHT"),
+    _icon("an icon of nothing", found=NONE, predictions=FOUND),
+    _icon("a watermark", mode="static", icon_width=24, icon_height=24),
+    _icon("a watermark from the far edges", mode="static", x_position=-5, y_position=-8, icon_width=30, icon_height=20),
 )
