@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
     import cv2
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image as PilImage
+    from PIL import ImageOps
 
     Pixels = NDArray[np.uint8]
 else:
     cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
+    PilImage = LazyModule("PIL.Image")
+    ImageOps = LazyModule("PIL.ImageOps")
     urllib_request = LazyModule("urllib.request")
 
 _URL_TIMEOUT_SECONDS = 30
@@ -90,7 +95,7 @@ class Image:
         self._read: Callable[[], Pixels] | None = None
         self._pixels: Pixels | None = None
         self._digest: bytes | None = None
-        self._alpha = alpha
+        self._alpha: Callable[[], Pixels | None] | Pixels | None = alpha
         if callable(pixels):
             self._read = pixels
         else:
@@ -120,11 +125,14 @@ class Image:
 
     @property
     def alpha(self) -> Pixels | None:
-        """How opaque every pixel is, `uint8` `[height, width]`; None where the file or array does not say.
+        """How opaque every pixel is, `uint8` `[height, width]`, read-only; None where the file or array does not say.
 
-        It is not kept: only pictures that are laid upon others, such as icons, need it.
+        It is read when first asked for, which only pictures that are laid upon others are.
         """
-        return None if self._alpha is None else self._alpha()
+        if callable(self._alpha):
+            found = self._alpha()
+            self._alpha = None if found is None else _read_only(found)
+        return self._alpha
 
     @property
     def digest(self) -> bytes:
@@ -172,9 +180,12 @@ class Image:
         own = self.origin
         x, y = own.x + left * own.scale_x, own.y + top * own.scale_y
         origin = Origin(x, y, own.scale_x, own.scale_y, own.root_width, own.root_height)
-        alpha = None if self._alpha is None else partial(_part, self._alpha, slice(top, bottom), slice(left, right))
+        alpha = None if self._alpha is None else partial(self._part_of_alpha, slice(top, bottom), slice(left, right))
         pixels = array[top:bottom, left:right]
         return Image(pixels, alpha=alpha, name=self.name, parent=self, origin=origin, seconds=self.seconds)
+
+    def _part_of_alpha(self, rows: slice, columns: slice) -> Pixels | None:
+        return None if self.alpha is None else self.alpha[rows, columns]
 
     def derive(self, pixels: Pixels) -> Image:
         """New pixels for the same view (drawn on, blurred, resized): coordinates still lead to the same root."""
@@ -237,11 +248,6 @@ def _read_only(pixels: Pixels) -> Pixels:
     return view
 
 
-def _part(alpha: Callable[[], Pixels | None], rows: slice, columns: slice) -> Pixels | None:
-    whole = alpha()
-    return None if whole is None else whole[rows, columns]
-
-
 def _unwrap(value: dict[str, Any]) -> Any:
     """The payload of `{"type": ..., "value": ...}`, the form of the HTTP clients of the language."""
     if "value" not in value:
@@ -287,7 +293,7 @@ def _has_alpha(data: bytes) -> bool:
     """Whether a PNG or WebP file says that it has alpha, by its head."""
     if data.startswith(b"\x89PNG"):
         return data[25:26] in (b"\x04", b"\x06") or b"tRNS" in data[:2048]
-    return data[8:16] == b"WEBPVP8L" or (data[8:16] == b"WEBPVP8X" and bool(data[20] & 16))
+    return data[8:16] == b"WEBPVP8L" or (data[8:16] == b"WEBPVP8X" and len(data) > 20 and bool(data[20] & 16))
 
 
 def _fetch(url: str) -> bytes:
@@ -309,12 +315,13 @@ def _decode(data: bytes, what: str) -> Pixels:
 
 
 def _alpha(data: bytes) -> Pixels | None:
-    """The alpha of an image file, or None."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+    """The alpha of an image file, or None; the camera's rotation is applied, as to the pixels."""
+    try:
+        with PilImage.open(io.BytesIO(data)) as opened:
+            image = ImageOps.exif_transpose(opened)
+            return _alpha_of_pil(image.convert("RGBA")) if image.has_transparency_data else None
+    except OSError:  # OpenCV reads some files that Pillow does not
         return None
-    alpha = pixels[:, :, 3]
-    return np.asarray(alpha if alpha.dtype == np.uint8 else alpha // 256, np.uint8)
 
 
 def _alpha_of_pil(image: Any) -> Pixels:

@@ -28,8 +28,16 @@ ORIGIN = "origin"
 KEYPOINTS_XY: Final = "keypoints_xy"
 """The key of `Detections.data` with keypoints `[n, k, 2]`; those of lesser number are padded with points without a name.
 
-Beside it are `keypoints_confidence`, `keypoints_class_id` and `keypoints_class_name`, each `[n, k]`.
+Beside it are the columns of what keypoints have besides, each `[n, k]`.
 """
+
+_OF_KEYPOINTS: Final = {
+    "keypoints_confidence": "confidence", "keypoints_class_id": "class_id", "keypoints_class_name": "class",
+}  # fmt: skip
+"""What keypoints have beside their place: the column, and its name in JSON."""
+
+KEYPOINTS: Final = (KEYPOINTS_XY, *_OF_KEYPOINTS)
+"""The keys of everything about keypoints."""
 
 
 def is_detections(value: Any) -> bool:
@@ -195,12 +203,6 @@ def keypoint_data(several: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, A
     return columns
 
 
-_OF_KEYPOINTS: Final = {
-    "keypoints_confidence": "confidence", "keypoints_class_id": "class_id", "keypoints_class_name": "class",
-}  # fmt: skip
-"""What keypoints have beside their place: the column, and its name in JSON."""
-
-
 def deserialise(value: Any) -> sv.Detections:
     """Read detections a caller gave: `supervision.Detections`, or the JSON that `serialise` writes.
 
@@ -253,7 +255,7 @@ def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
     if any("points" in row for row in rows):
         outlines = [[np.array([[p["x"], p["y"]] for p in row["points"]])] if row.get("points") else [] for row in rows]
         data["polygons"] = object_array(outlines)
-    if any(row.get("keypoints") for row in rows):
+    if any("keypoints" in row for row in rows):
         data.update(keypoint_data([row.get("keypoints") or [] for row in rows]))
     return sv.Detections(
         xyxy=np.array(boxes, dtype=float).reshape(-1, 4),

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from florence_blocks.vision.detection import Detection, rows, select
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positive, Share
-from florence_blocks.vision.together import masks_of, together
-from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, Output, Value
-from workflow_engine.data import Origin
-from workflow_engine.detections import ORIGIN, moved
+from florence_blocks.vision.together import masks_of, names_of, overlaps_of, together
+from workflow_engine.block import Block, BlockManifest, DetectionsReference, Output, Value
 from workflow_engine.kinds import BOOLEAN, DETECTIONS, DICTIONARY, INTEGER, LIST_OF_VALUES
 from workflow_engine.lazy import LazyModule
 
@@ -31,22 +29,7 @@ else:
 Aggregation = Literal["average", "max", "min"]
 MaskAggregation = Literal["union", "intersection", "max", "min"]
 
-_OF_NUMBERS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
-    "average": lambda values: math.fsum(values) / len(values), "mean": lambda values: math.fsum(values) / len(values),
-    "max": max, "min": min,
-}  # fmt: skip
-
-
-def _names(found: sv.Detections) -> list[str]:
-    return [str(name) for name in found.data.get("class_name", [""] * len(found))]
-
-
-def _overlaps(one: sv.Detections, other: sv.Detections) -> Any:
-    """Intersection over union of every pair of boxes, `[len(one), len(other)]`; empty boxes overlap with nothing."""
-    if not len(one) or not len(other):
-        return np.zeros((len(one), len(other)))
-    with np.errstate(all="ignore"):  # boxes without area
-        return np.nan_to_num(sv.box_iou_batch(one.xyxy, other.xyxy).astype(float))
+_OF_NUMBERS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {"average": fmean, "max": max, "min": min}
 
 
 # ------------------------------------------------------------------ agreement
@@ -105,8 +88,8 @@ class DetectionsConsensus(Block):
                                 confidence_of=_OF_NUMBERS[detections_merge_confidence_aggregation])
         ]  # fmt: skip
         found = together(agreed) if agreed else select(sources[0], [])
-        there = len(agreed) > 0 and _enough(Counter(_names(found)), required_objects, class_aware=class_aware)
-        names = _names(found) if class_aware else ["any_object"] * len(found)
+        there = len(agreed) > 0 and _enough(Counter(names_of(found)), required_objects, class_aware=class_aware)
+        names = names_of(found) if class_aware else ["any_object"] * len(found)
         scores: dict[str, list[float]] = {}
         if found.confidence is not None:
             for name, score in zip(names, found.confidence.tolist(), strict=True):
@@ -119,7 +102,7 @@ class DetectionsConsensus(Block):
 def _of_classes(found: sv.Detections, classes: Sequence[str] | None) -> sv.Detections:
     if not classes:
         return found
-    return select(found, [place for place, name in enumerate(_names(found)) if name in classes])
+    return select(found, [place for place, name in enumerate(names_of(found)) if name in classes])
 
 
 def _votes(
@@ -133,10 +116,10 @@ def _votes(
 ) -> list[sv.Detections]:
     """The groups of detections that enough sources agree on, each detection in one group at most."""
     used: set[tuple[int, int]] = set()
-    names = [_names(found) for found in sources]
+    names = [names_of(found) for found in sources]
     groups = []
     for source, found in enumerate(sources):
-        overlaps = [_overlaps(found, other) for other in sources]
+        overlaps = [overlaps_of(found, other) for other in sources]
         for place in range(len(found)):
             if (source, place) in used:
                 continue
@@ -161,7 +144,7 @@ def _votes(
 
 def _merged(group: sv.Detections, confidences: Aggregation, coordinates: Aggregation, masks: MaskAggregation) -> sv.Detections:
     """One detection of a group that is the same thing."""
-    names = _names(group)
+    names = names_of(group)
     if confidences == "average" or group.confidence is None:
         model = names.index(Counter(names).most_common(1)[0][0])
     else:
@@ -243,7 +226,7 @@ class DetectionsDifference(Block):
     ) -> dict[str, Any]:
         """The difference of one pair of images."""
         cost = spatial_weight * _distances(reference_predictions, candidate_predictions)
-        other = np.array([[a != b for b in _names(candidate_predictions)] for a in _names(reference_predictions)], bool)
+        other = np.array([[a != b for b in names_of(candidate_predictions)] for a in names_of(reference_predictions)], bool)
         cost += np.where(other.reshape(cost.shape), np.inf if class_strict else class_mismatch_penalty, 0.0)
         pairs = _cheapest(cost, reject_cost)
         gone = sorted(set(range(len(reference_predictions))) - {before for before, _ in pairs})
@@ -261,7 +244,7 @@ class DetectionsDifference(Block):
 def _distances(one: sv.Detections, other: sv.Detections) -> Any:
     """1 - IoU of every pair of boxes; of boxes that do not meet, 1 + how far apart they are, up to 2."""
     a, b = one.xyxy[:, None].astype(float), other.xyxy[None].astype(float)
-    overlaps = _overlaps(one, other)
+    overlaps = overlaps_of(one, other)
     apart = np.linalg.norm((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2, axis=-1)
     around = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
     diagonal = np.linalg.norm(around, axis=-1)
@@ -346,96 +329,3 @@ def _covered(one: sv.Detections, other: sv.Detections) -> Any:
 
 
 # ------------------------------------------------------------------ crops
-
-
-class DetectionsListRollup(Block):
-    """What was found on the crops of an image, as detections on the image; what several crops found alike comes once.
-
-    `{"type": "vision/detections_list_rollup@v1", "name": "all", "parent_detection": "$steps.detect.predictions",
-    "child_detections": "$steps.list.output"}`, `list` a `vision/dimension_collapse@v1`
-    """
-
-    class Manifest(BlockManifest):
-        """The fields of the step."""
-
-        type: Literal["vision/detections_list_rollup@v1", "roboflow_core/detections_list_rollup@v1", "DetectionsListRollUp"]
-        parent_detection: DetectionsReference = Field(description="the detections the crops were cut at")
-        child_detections: AnyReference = Field(description="the list of what was found on each crop, in their order")
-        confidence_strategy: Value[Literal["max", "mean", "min"]] = Field("max", description="the confidence of what is joined")
-        overlap_threshold: Value[Share] = Field(
-            0.0, description="the least IoU of boxes or masks that are joined; 0: all that overlap"
-        )
-        keypoint_merge_threshold: Value[Annotated[float, Field(ge=0)]] = Field(
-            10.0, description="accepted for other runtimes; keypoints stay those of one of the joined"
-        )
-
-    outputs = {"rolled_up_detections": Output(*DETECTIONS), "crop_zones": Output(LIST_OF_VALUES)}
-
-    def run(
-        self,
-        parent_detection: sv.Detections,
-        child_detections: list[sv.Detections | None],
-        confidence_strategy: str,
-        overlap_threshold: float,
-        keypoint_merge_threshold: float,
-    ) -> dict[str, Any]:
-        """The detections of one image, class by class, and the corners of its crops."""
-        if len(parent_detection) != len(child_detections):
-            raise ValueError(
-                f"there are {len(parent_detection)} detections to cut at and {len(child_detections)} lists of what was found "
-                "there; one for each of them would fit"
-            )
-        parts = [
-            _placed(part, parent_detection, place)
-            for place, part in enumerate(child_detections)
-            if part is not None and len(part)
-        ]
-        zones = [[(x1, y1), (x2, y1), (x2, y2), (x1, y2)] for x1, y1, x2, y2 in parent_detection.xyxy.tolist()]
-        if not parts:
-            return {"rolled_up_detections": select(parent_detection, []), "crop_zones": zones}
-        found = together(parts)
-        groups = _joined(found, overlap_threshold)
-        rolled = select(found, [group[0] for group in groups])
-        rolled.xyxy = np.array([[*found.xyxy[group, :2].min(axis=0), *found.xyxy[group, 2:].max(axis=0)] for group in groups])
-        if found.mask is not None:
-            rolled.mask = np.array([np.asarray(found.mask)[group].any(axis=0) for group in groups])
-        if found.confidence is not None:
-            scores = [found.confidence[group].tolist() for group in groups]
-            rolled.confidence = np.array([_OF_NUMBERS[confidence_strategy](values) for values in scores])
-        return {"rolled_up_detections": rolled, "crop_zones": zones}
-
-
-def _placed(part: sv.Detections, parent: sv.Detections, place: int) -> sv.Detections:
-    """What was found on a crop, in the coordinates of the detection the crop was cut at."""
-    mine, theirs = (found.metadata.get(ORIGIN) for found in (part, parent))
-    x1, y1, x2, y2 = (int(value) for value in parent.xyxy[place])
-    if not isinstance(theirs, Origin):
-        theirs = Origin(root_width=max(x2, 1), root_height=max(y2, 1))
-    if not isinstance(mine, Origin) or mine.is_root:  # it does not know that it lies on a crop
-        mine = Origin(
-            root_width=theirs.root_width, root_height=theirs.root_height, scale_x=theirs.scale_x, scale_y=theirs.scale_y,
-            x=theirs.x + x1 * theirs.scale_x, y=theirs.y + y1 * theirs.scale_y,
-        )  # fmt: skip
-    size = (round(theirs.root_width / theirs.scale_x), round(theirs.root_height / theirs.scale_y))
-    if parent.mask is not None and len(parent):
-        size = (parent.mask.shape[2], parent.mask.shape[1])
-    return moved(part, mine, theirs, size)
-
-
-def _joined(found: sv.Detections, threshold: float) -> list[list[int]]:
-    """The groups of detections of a class that overlap, directly or through others; classes in order of appearance."""
-    classes = list(zip(_names(found), [None] * len(found) if found.class_id is None else found.class_id.tolist(), strict=True))
-    overlaps = (
-        _overlaps(found, found) if found.mask is None else sv.mask_iou_batch(np.asarray(found.mask), np.asarray(found.mask))
-    )
-    graph: Any = nx.Graph()
-    graph.add_nodes_from(range(len(found)))
-    graph.add_edges_from(
-        (one, other)
-        for one in range(len(found))
-        for other in range(one)
-        if classes[one] == classes[other] and overlaps[one, other] > 0 and overlaps[one, other] >= threshold
-    )
-    order = {name: number for number, name in enumerate(dict.fromkeys(classes))}
-    groups = [sorted(group) for group in nx.connected_components(graph)]
-    return sorted(groups, key=lambda group: (order[classes[group[0]]], group[0]))

@@ -26,6 +26,9 @@ _COCO: Final = (
 _MOST: Final = 1024
 """Points of a skeleton up to which class ids are taken for places in it: what they ask for is drawn point by point."""
 
+_FAR: Final = 2**20
+"""Pixels beyond which a point is as good as anywhere out of the image; OpenCV draws to whole numbers of 32 bits."""
+
 
 class Skeletons:
     """Keypoints as points, as their numbers, or as the lines of a skeleton."""
@@ -64,6 +67,8 @@ class Skeletons:
         if KEYPOINTS_XY not in found.data:
             raise ValueError("these detections have no keypoints; a keypoint_detection_prediction would fit")
         points = _in_order([keypoints(found, index) for index in range(len(found))])
+        if not points.size:
+            return scene
         wrong = [list(edge) for edge in self._edges or () if not all(1 <= end <= points.shape[1] for end in edge)]
         if wrong:
             raise ValueError(
@@ -88,4 +93,4 @@ def _in_order(several: Sequence[Sequence[dict[str, Any]]]) -> NDArray[np.float32
     for row, points in zip(xy, several, strict=True):
         for place, point in enumerate(points):
             row[point["class_id"] if placed else place] = point["x"], point["y"]
-    return xy
+    return xy.clip(-_FAR, _FAR)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from florence_blocks.vision.detection import select
-from workflow_engine.detections import KEYPOINTS_XY, keypoint_data, keypoints, object_array
+from workflow_engine.detections import KEYPOINTS, KEYPOINTS_XY, keypoint_data, keypoints, object_array
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -36,12 +36,9 @@ def together(parts: Sequence[sv.Detections]) -> sv.Detections:
         return full[0] if full else parts[0]
     keys = dict.fromkeys(key for part in full for key in part.data)
     shape = next((part.mask.shape[1:] for part in full if part.mask is not None), None)
-    points = (
-        keypoint_data([keypoints(part, index) for part in full for index in range(len(part))]) if KEYPOINTS_XY in keys else {}
-    )
-    data: dict[str, Any] = {
-        key: points[key] if key in points else np.concatenate([_values(part, key) for part in full]) for key in keys
-    }
+    data: dict[str, Any] = {key: np.concatenate([_values(part, key) for part in full]) for key in keys if key not in KEYPOINTS}
+    if KEYPOINTS_XY in keys:
+        data.update(keypoint_data([keypoints(part, index) for part in full for index in range(len(part))]))
     return sv.Detections(
         xyxy=np.concatenate([part.xyxy for part in full]),
         mask=None if shape is None else np.concatenate([masks_of(part, shape) for part in full]),
@@ -71,6 +68,19 @@ def _values(part: sv.Detections, key: str) -> NDArray[Any]:
 def _corners(part: sv.Detections) -> NDArray[Any]:
     """The corners of boxes, `[n, 4, 2]`, clockwise from the first."""
     return part.xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+
+
+def names_of(found: sv.Detections) -> list[str]:
+    """The class name of every detection; "" where there are none."""
+    return [str(name) for name in found.data.get("class_name", [""] * len(found))]
+
+
+def overlaps_of(one: sv.Detections, other: sv.Detections) -> Any:
+    """Intersection over union of every pair of boxes, `[len(one), len(other)]`; empty boxes overlap with nothing."""
+    if not len(one) or not len(other):
+        return np.zeros((len(one), len(other)))
+    with np.errstate(all="ignore"):  # boxes without area
+        return np.nan_to_num(sv.box_iou_batch(one.xyxy, other.xyxy).astype(float))
 
 
 def masks_of(part: sv.Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:

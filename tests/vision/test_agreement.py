@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from florence_blocks.vision.agreement import DetectionsConsensus, DetectionsListRollup, OverlapAnalysis
+from florence_blocks.vision.agreement import DetectionsConsensus, OverlapAnalysis
 from florence_blocks.vision.outlines import BoundingRect, DynamicZone, outline
+from florence_blocks.vision.rollup import DetectionsListRollup
 from tests.vision.test_combine import boxes
 from workflow_engine.data import Image
 from workflow_engine.detections import ORIGIN, object_array, on_image

@@ -124,6 +124,33 @@ def test_an_icon_lets_the_image_through_where_it_is_transparent(form: str, tmp_p
     assert np.array_equal(drawn, GREY)
 
 
+@pytest.mark.parametrize("form", ["png", "webp"])
+def test_transparency_turns_with_the_picture_of_a_turned_camera(form: str) -> None:
+    pixels = np.zeros((20, 20, 4), np.uint8)
+    pixels[:10, :, 3] = 255
+    turned, file = PilImage.Exif(), io.BytesIO()
+    turned[0x0112] = 6  # the upper half comes to lie on the right
+    PilImage.fromarray(pixels).save(file, form, exif=turned, lossless=True)
+    alpha = Image.load(file.getvalue()).alpha
+    assert alpha is not None and (alpha[:, 10:] == 255).all() and not alpha[:, :10].any()
+
+
+def test_palettes_with_transparency_have_it_and_pictures_without_have_none() -> None:
+    file, plain = io.BytesIO(), io.BytesIO()
+    picture = PilImage.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 10, axis=0), "L").convert("P")
+    picture.save(file, "png", transparency=int(np.asarray(picture)[0, 0]))
+    picture.save(plain, "png")
+    image = Image.load(file.getvalue())
+    assert np.array_equal(image.alpha, [[0, 255]] * 10) and image.alpha is image.alpha
+    assert Image.load(plain.getvalue()).alpha is None
+
+
+@pytest.mark.parametrize("head", [b"RIFF    WEBPVP8X", b"RIFF    WEBPVP8L", b"\x89PNG"])
+def test_a_file_that_ends_in_its_head_is_no_image(head: bytes) -> None:
+    with pytest.raises(StepError, match="cannot be decoded"):
+        iconed(head, mode="static")
+
+
 def test_an_icon_stands_at_every_detection_and_is_cut_at_the_edge() -> None:
     boxes = sv.Detections(xyxy=np.array([[10, 10, 30, 40], [90, 50, 110, 70], [300, 300, 310, 310]], float))
     drawn = iconed(ICON[:, :, :3], boxes, predictions="$inputs.d", position="CENTER")

@@ -62,6 +62,8 @@ def test_keypoints_of_several_sources_stay_with_their_detections() -> None:
     plain = sv.Detections(xyxy=np.array([[0, 0, 5, 5]], float))
     both = together([deserialise(people([NOSE])), plain, deserialise(people([EYE, HIP]))])
     assert [keypoints(both, index) for index in range(3)] == [[NOSE], [], [EYE, HIP]]
+    alone = sv.Detections(xyxy=np.array([[0, 0, 50, 50]], float), data={"keypoints_xy": np.array([[[20, 15]]], float)})
+    assert [len(keypoints(together([alone, plain]), index)) for index in range(2)] == [1, 0]
 
 
 def test_detections_of_other_programs_may_have_the_places_of_keypoints_alone() -> None:
@@ -101,6 +103,19 @@ def test_points_of_other_skeletons_are_joined_as_asked_and_those_that_are_missin
 def test_ids_that_cannot_be_places_leave_the_order_as_it_is() -> None:
     far = [{**NOSE, "class_id": 10**9}, {**HIP, "class_id": -1}]
     assert lit(drawn(people(far), edges=[[1, 2]]), 40, 32)
+
+
+@pytest.mark.parametrize("kind", ["edge", "vertex", "vertex_label"])
+def test_detections_whose_keypoints_were_not_found_are_drawn_without(kind: str) -> None:
+    nobody = people([], [])
+    assert [row["keypoints"] for row in serialise(deserialise(nobody))["predictions"]] == [[], []]
+    assert np.array_equal(drawn(nobody, annotator_type=kind), BLACK)
+
+
+@pytest.mark.parametrize("kind", ["edge", "vertex", "vertex_label"])
+def test_points_far_outside_of_the_image_do_no_harm(kind: str) -> None:
+    far = {**EYE, "x": 1e30, "y": -1e12}
+    assert drawn(people([NOSE, far]), annotator_type=kind).shape == BLACK.shape
 
 
 def test_detections_without_keypoints_are_told() -> None:
