@@ -1,15 +1,16 @@
 """Florence-2 here beside transformers' own ways, on the same weights and inputs, in one run.
 
-    python benchmarks/florence.py [--layout base|demo] [--only a,c,g] [--rounds 5] [--threads 2] [--peer-python PYTHON]
-                                  [--json FILE]
+    python benchmarks/florence.py [--model demo|base|large|CHECKPOINT] [--device cpu|cuda] [--dtype float32|bfloat16|float16]
+                                  [--only a,c,g] [--beams 1,3] [--rounds 5] [--threads 2] [--peer-python PYTHON] [--json FILE]
 
 Ways: `ours`; `single`, transformers' `generate` one request at a time; `static`, transformers in batches of equal size, padded
 to their longest prompt and run to their longest answer; `peer`, the class of the best-known runtime, in an environment of its
 own (`pip install inference`). Rounds alternate between the ways, so that all see the same state of
 the machine; `ratio` is a way's time over ours, round by round, and the figure is the median.
 
-`base` has random weights and answers of given lengths; `demo` is the embedded model with its real answers. Answers are not kept
-within their grammar here, so that all ways do the same work.
+`base` and `large` are the published layouts with random weights, whose answers have given lengths; `demo` is the embedded
+model with its real answers; a checkpoint is a folder, and is given every load. Answers are not kept within their grammar here,
+so that all ways do the same work.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image as PilImage
-from random_florence import build
+from random_florence import LAYOUTS, build
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
@@ -50,6 +51,19 @@ from workflow_engine.data import Image
 STATIC_BATCH = 8
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the models are, and in which precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def name(self) -> str:
+        """The processor or card."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else platform.machine()
+
+
 # ------------------------------------------------------------------ ways
 
 
@@ -58,8 +72,8 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, folder: Path) -> None:
-        self.model = FlorenceModel(checkpoints.load(str(folder), device=torch.device("cpu"), dtype=torch.float32))
+    def __init__(self, folder: Path, place: Place) -> None:
+        self.model = FlorenceModel(checkpoints.load(str(folder), device=place.device, dtype=place.dtype))
 
     def answer(self, requests: Sequence[Request]) -> list[str]:
         """The raw answers."""
@@ -73,9 +87,10 @@ class Ours:
 class Reference:
     """transformers, with a batch size."""
 
-    def __init__(self, folder: Path, name: str, batch: int) -> None:
-        self.name, self.batch = name, batch
-        self.model = Florence2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    def __init__(self, folder: Path, place: Place, name: str, batch: int) -> None:
+        self.name, self.batch, self._place = name, batch, place
+        native: Any = Florence2ForConditionalGeneration.from_pretrained(folder, dtype=place.dtype)
+        self.model = native.eval().to(place.device)
         self.processor: Any = Florence2Processor.from_pretrained(folder)
 
     def answer(self, requests: Sequence[Request]) -> list[str]:
@@ -88,6 +103,7 @@ class Reference:
     def _batch(self, requests: Sequence[Request]) -> list[str]:
         images = [PilImage.fromarray(np.ascontiguousarray(request.image.bgr[:, :, ::-1])) for request in requests]
         inputs = self.processor(text=[request.prompt for request in requests], images=images, padding=True, return_tensors="pt")
+        inputs = inputs.to(self._place.device, self._place.dtype)
         longest = max((request.settings.max_new_tokens or 0 for request in requests), default=0)
         limits = {"max_new_tokens": longest} if longest else {}
         with torch.inference_mode():
@@ -103,13 +119,14 @@ class Peer:
 
     name = "peer"
 
-    def __init__(self, folder: Path, python: str, threads: int, scratch: Path) -> None:
+    def __init__(self, folder: Path, place: Place, python: str, threads: int, scratch: Path) -> None:
         worker = Path(__file__).with_name("florence_worker.py")
         self._scratch = scratch
         self.errors: list[str] = []
         self._process = subprocess.Popen([python, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=subprocess.DEVNULL, text=True)  # fmt: skip
-        self._ask({"folder": str(folder), "threads": threads})
+        precision = str(place.dtype).removeprefix("torch.")
+        self._ask({"folder": str(folder), "threads": threads, "device": str(place.device), "dtype": precision})
 
     def answer(self, requests: Sequence[Request]) -> list[str]:
         """The answers as text."""
@@ -245,7 +262,7 @@ def _six_tasks(way: Way, beams: int) -> int:
 
 
 SCENARIOS = {
-    "base": [
+    "layouts": [
         Scenario("a", "1 image, 1 caption", _one_caption), Scenario("b", "8 images, captions", _captions),
         Scenario("c", "1 image, 10 region captions", _regions), Scenario("e", "32 mixed requests, 4 to 400 tokens", _mixed),
         Scenario("g", "1 image, 6 tasks", _six_tasks),
@@ -275,7 +292,7 @@ def measure(scenario: Scenario, ways: Sequence[Way], beams: int, rounds: int) ->
             "date": time.strftime("%Y-%m-%d")}  # fmt: skip
 
 
-def floors(ours: Ours, folder: Path, rounds: int = 9) -> dict[str, float]:
+def floors(ours: Ours, folder: Path, place: Place, rounds: int = 9) -> dict[str, float]:
     """What an image and a prompt would take as plain matrix products, what they do take, and the gap between the two.
 
     Both are measured in turn, round by round: products of as many floating-point operations as transformers' own module has,
@@ -283,13 +300,14 @@ def floors(ours: Ours, folder: Path, rounds: int = 9) -> dict[str, float]:
     The gap is the median of the rounds' ratios, so that a machine that is faster now and slower then does not distort it.
     """
     checkpoint = ours.model.checkpoint
-    encoding, plain = Encoding(checkpoint), Reference(folder, "single", 1).model.model
+    encoding, plain = Encoding(checkpoint), Reference(folder, place, "single", 1).model.model
     pixels, ids = list(checkpoint.preprocessor(images(1))), ours.model.prompt_ids("What does the image describe?")
     features = encoding.features(pixels)
     plain.set_attn_implementation("eager")  # operations of fused attention are not counted
-    states = torch.zeros(1, len(features[0]) + len(ids), features[0].shape[1])
+    states = features[0].new_zeros(1, len(features[0]) + len(ids), features[0].shape[1])
+    batch = torch.stack(pixels).to(place.device, place.dtype)
     work: dict[str, tuple[float, Callable[[], object]]] = {
-        "vision": (_operations(partial(plain.get_image_features, torch.stack(pixels))), lambda: encoding.features(pixels)),
+        "vision": (_operations(partial(plain.get_image_features, batch)), lambda: encoding.features(pixels)),
         "encoder": (
             _operations(partial(plain.language_model.encoder, inputs_embeds=states)),
             lambda: encoding.prompts([ids], features),
@@ -297,7 +315,7 @@ def floors(ours: Ours, folder: Path, rounds: int = 9) -> dict[str, float]:
     }
     found: dict[str, float] = {}
     for name, (cost, tower) in work.items():
-        floor, took = _in_turn(partial(_products, cost), tower, rounds)
+        floor, took = _in_turn(partial(_products, cost, place), partial(_done, tower, place), rounds)
         found[f"{name}_floor_seconds"], found[f"{name}_seconds"] = statistics.median(floor), statistics.median(took)
         found[f"{name}_gap"] = statistics.median(mine / least for mine, least in zip(took, floor, strict=True))
     return {"matrix_gflops": work["vision"][0] / found["vision_floor_seconds"] / 1e9, **found}
@@ -310,14 +328,18 @@ def _operations(work: Callable[[], object]) -> float:
     return float(counter.get_total_flops())
 
 
-_SIDE = 768
-
-
-def _products(cost: float) -> None:
+def _products(cost: float, place: Place) -> None:
     """Matrix products of about so many floating-point operations."""
-    matrix = torch.ones((_SIDE, _SIDE))
-    for _ in range(max(1, round(cost / (2 * _SIDE**3)))):
-        matrix @ matrix
+    side = 768 if place.device.type == "cpu" else 4096
+    matrix = torch.ones((side, side), device=place.device, dtype=place.dtype)
+    _done(lambda: [matrix @ matrix for _ in range(max(1, round(cost / (2 * side**3))))], place)
+
+
+def _done(work: Callable[[], object], place: Place) -> None:
+    """Do some work and wait for its end."""
+    work()
+    if place.device.type == "cuda":
+        torch.cuda.synchronize(place.device)
 
 
 def _in_turn(one: Callable[[], object], other: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
@@ -332,21 +354,35 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _others(file: Path | None, layout: str) -> list[dict[str, Any]]:
+def _others(file: Path | None, model: str) -> list[dict[str, Any]]:
     """The loads that were measured before; a load measured anew takes the place of its own."""
     if file is None or not file.exists():
         return []
     before = json.loads(file.read_text())
-    if before["layout"] != layout:
-        raise SystemExit(f"{file} holds the loads of layout {before['layout']}; another file would fit")
+    if before["model"] != model:
+        raise SystemExit(f"{file} holds the loads of the model {before['model']}; another file would fit")
     rows: list[dict[str, Any]] = before["rows"]
     return rows
+
+
+def _device(name: str) -> torch.device:
+    """A device that is there.
+
+    Raises:
+        ArgumentTypeError: there is none of that name.
+    """
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise argparse.ArgumentTypeError(f"{name} is not at hand ({str(error).splitlines()[0]}); cpu would fit") from None
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layout", choices=SCENARIOS, default="demo")
+    parser.add_argument("--model", default="demo", help="demo, base, large, or the folder of a checkpoint")
+    parser.add_argument("--device", type=_device, default="cpu")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
     parser.add_argument("--only", help="scenarios, such as a,c")
     parser.add_argument("--beams", default="1,3")
     parser.add_argument("--rounds", type=int, default=5)
@@ -356,27 +392,34 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = CHECKPOINT
-        if options.layout != "demo":
-            folder = Path(scratch)
-            build(options.layout, folder)
-        ways: list[Way] = [Ours(folder), Reference(folder, "single", 1), Reference(folder, "static", STATIC_BATCH)]
+        folder, loads = Path(options.model), [load for several in SCENARIOS.values() for load in several]
+        if options.model in LAYOUTS:
+            folder, loads = Path(scratch), SCENARIOS["layouts"]
+            build(options.model, folder)
+        elif options.model == "demo":
+            folder, loads = CHECKPOINT, SCENARIOS["demo"]
+        elif not folder.is_dir():
+            parser.error(f"--model {options.model} is no folder; demo, base, large or the folder of a checkpoint would fit")
+        place = Place(options.device, getattr(torch, options.dtype))
+        ways: list[Way] = [Ours(folder, place), Reference(folder, place, "single", 1),
+                           Reference(folder, place, "static", STATIC_BATCH)]  # fmt: skip
         if options.peer_python:
-            ways.append(Peer(folder, options.peer_python, options.threads, Path(scratch)))
+            ways.append(Peer(folder, place, options.peer_python, options.threads, Path(scratch)))
         result: dict[str, Any] = {
-            "layout": options.layout,
+            "model": options.model,
+            "dtype": options.dtype,
             "threads": options.threads,
             "date": time.strftime("%Y-%m-%d"),
-            "machine": platform.processor() or platform.machine(),
+            "machine": place.name,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
-            "floors": floors(ways[0], folder),  # type: ignore[arg-type]
-            "rows": _others(options.json, options.layout),
+            "floors": floors(ways[0], folder, place),  # type: ignore[arg-type]
+            "rows": _others(options.json, options.model),
             "peer_errors": [],
         }
         print(json.dumps(result["floors"]), flush=True)
-        for scenario in SCENARIOS[options.layout]:
+        for scenario in loads:
             if options.only and scenario.key not in options.only.split(","):
                 continue
             for beams in (int(part) for part in options.beams.split(",")):

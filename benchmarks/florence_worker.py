@@ -1,7 +1,8 @@
 """The Florence class of the best-known runtime in a process of its own: one request at a time, as its workflow block does.
 
 Started by `florence.py --peer-python PYTHON` in an environment that has `inference-models`. Speaks JSON lines:
-`{"folder", "threads"}` loads, `{"requests"}` answers; a request is the path of an .npy file, task, prompt, limit and beams.
+`{"folder", "threads", "device", "dtype"}` loads,
+`{"requests"}` answers; a request is the path of an .npy file, task, prompt, limit and beams.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def main() -> None:
         request = json.loads(line)
         if "folder" in request:
             torch.set_num_threads(request["threads"])
-            native = Florence2ForConditionalGeneration.from_pretrained(request["folder"], dtype=torch.float32)
+            device, dtype = torch.device(request["device"]), getattr(torch, request["dtype"])
+            native = Florence2ForConditionalGeneration.from_pretrained(request["folder"], dtype=dtype).to(device)
             processor = Florence2Processor.from_pretrained(request["folder"])
-            model = Florence2HF(model=native.eval(), processor=processor, inference_config=None, device=torch.device("cpu"),
-                                torch_dtype=torch.float32)  # fmt: skip
+            model = Florence2HF(model=native.eval(), processor=processor, inference_config=None, device=device,
+                                torch_dtype=dtype)  # fmt: skip
             images: dict[str, Any] = {}
             answer: Any = "loaded"
         else:
