@@ -94,7 +94,7 @@ class FlorenceModel:
         self.checkpoint = checkpoint
         self.model = checkpoint.model
         if checkpoint.model.device.type == "cpu":
-            lighten(checkpoint.model.model)
+            lighten(checkpoint.model.model, checkpoint.preprocessor.size)
             fuse(checkpoint.model)
         self.tokenizer = checkpoint.tokenizer
         ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends

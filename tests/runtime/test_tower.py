@@ -48,11 +48,7 @@ def test_the_lighter_tower_gives_what_the_plain_one_gives(
     size: tuple[int, int], batch: int, bias: bool, before: list[bool]
 ) -> None:
     plain = _tower(qkv_bias=bias, window_size=12, patch_prenorm=before)
-    model = _Model(copy.deepcopy(plain), torch.float32)
-    lighten(model)
-    light = model.vision_tower
-    lighten(model)  # a second time changes nothing
-    assert isinstance(light, Tower) and light is model.vision_tower
+    light = Tower(copy.deepcopy(plain))
     pixels = torch.randn(batch, 3, *size)
     with torch.inference_mode():
         want, given = plain(pixels).last_hidden_state, light(pixels).last_hidden_state
@@ -61,18 +57,28 @@ def test_the_lighter_tower_gives_what_the_plain_one_gives(
 
 
 def test_threads_that_use_a_tower_at_once_get_what_each_gets_alone() -> None:
-    model = _Model(_tower(patch_prenorm=[False, True]), torch.float32)
-    lighten(model)
+    tower = Tower(_tower(patch_prenorm=[False, True]))
     inputs = [torch.randn(2, 3, side, side) for side in (100, 160, 60, 130) * 3]
     with torch.inference_mode():
-        alone = [model.vision_tower(pixels).last_hidden_state for pixels in inputs]
+        alone = [tower(pixels).last_hidden_state for pixels in inputs]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda pixels: model.vision_tower(pixels).last_hidden_state, inputs))
+        together = list(pool.map(lambda pixels: tower(pixels).last_hidden_state, inputs))
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_a_tower_of_another_type_stays_as_it_is() -> None:
-    model = _Model(_tower(patch_prenorm=[False, True]), torch.bfloat16)
+def test_large_images_in_float32_get_the_lighter_tower() -> None:
+    model = _Model(_tower(patch_prenorm=[False, True]), torch.float32)
+    lighten(model, (768, 768))
+    light = model.vision_tower
+    lighten(model, (768, 768))  # a second time changes nothing
+    assert isinstance(light, Tower) and light is model.vision_tower
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [(torch.bfloat16, (768, 768)), (torch.float32, (160, 160))], ids=["another type", "small images"]
+)
+def test_otherwise_the_tower_stays_as_it_is(dtype: torch.dtype, size: tuple[int, int]) -> None:
+    model = _Model(_tower(patch_prenorm=[False, True]), dtype)
     tower = model.vision_tower
-    lighten(model)
+    lighten(model, size)
     assert model.vision_tower is tower
