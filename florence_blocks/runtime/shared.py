@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
@@ -52,7 +52,10 @@ def shared_model(
         return future.result()
     try:
         log.info("loading %s on %s in %s", source, chosen, precision)
-        future.set_result(_load(source, chosen, precision, revision))
+        # in a thread that ends: OpenMP keeps helpers for every thread that computed once, and as soon as there are more of them
+        # than cores, all of them are slow, those of the worker too (measured with two cores: 1.6 times the time of a decode)
+        with ThreadPoolExecutor(1, thread_name_prefix="florence-load") as loader:
+            future.set_result(loader.submit(_load, source, chosen, precision, revision).result())
     except BaseException as error:
         with _instances_lock:
             del _instances[key]

@@ -169,3 +169,17 @@ def test_a_text_is_as_sure_as_its_words_and_its_end(tmp_path: Path) -> None:
         assert answer.confidence == pytest.approx(np.prod(said))
         ends.append(said[-1])
     assert min(ends) < 0.999  # an end tells how sure the model is that there is no more to read
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_loading_leaves_no_threads_behind() -> None:
+    code = """
+import os, torch
+from florence_blocks import Florence2
+torch.set_num_threads(2)
+before = set(os.listdir("/proc/self/task"))
+model = Florence2.from_pretrained("florence-2-demo", device="cpu")
+print(len(set(os.listdir("/proc/self/task")) - before))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["0"]
