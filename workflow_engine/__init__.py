@@ -40,6 +40,7 @@ from workflow_engine.plugins import Plugin, Registry, build_registry, registry
 from workflow_engine.profile import Profile, profiled, record
 from workflow_engine.report import ElementError, RunReport, Skip, StepReport
 from workflow_engine.results import RunResult
+from workflow_engine.settings import Setting
 from workflow_engine.stream import Stream, Streamed
 from workflow_engine.video import Video, VideoError, VideoWriter
 from workflow_engine.workflow import Workflow, compile
@@ -47,8 +48,8 @@ from workflow_engine.workflow import Workflow, compile
 __all__ = [
     "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
     "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "Problem", "Profile",
-    "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Skip", "StepError",
-    "StepReport", "Stream", "Streamed", "Target", "Value", "Video", "VideoError", "VideoWriter", "Workflow",
+    "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Setting", "Skip",
+    "StepError", "StepReport", "Stream", "Streamed", "Target", "Value", "Video", "VideoError", "VideoWriter", "Workflow",
     "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
     "build_registry", "compile", "current_run", "hookimpl", "profiled", "record", "registry",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import pluggy
 
 from workflow_engine.block import Block
 from workflow_engine.kinds import Kind
+from workflow_engine.settings import Setting
 
 hookspec = pluggy.HookspecMarker("workflow_engine")
 hookimpl = pluggy.HookimplMarker("workflow_engine")
@@ -22,6 +23,12 @@ def workflow_engine_kinds() -> Iterable[Kind]:
 @hookspec
 def workflow_engine_blocks() -> Iterable[type[Block]]:
     """Block classes this plugin brings."""
+    return ()
+
+
+@hookspec
+def workflow_engine_settings() -> Iterable[Setting]:
+    """Settings this plugin brings."""
     return ()
 
 

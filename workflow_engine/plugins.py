@@ -25,6 +25,7 @@ from workflow_engine import hookspecs
 from workflow_engine.block import Block, block_types
 from workflow_engine.errors import PluginError
 from workflow_engine.kinds import Kind
+from workflow_engine.settings import Setting
 
 GROUP = "workflow_engine"
 _log = logging.getLogger(__name__)
@@ -43,17 +44,18 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Registry:
-    """Every block by each of its type names, every kind by its name, and where each block comes from."""
+    """Every block by each of its type names, every kind by its name, every setting, and where blocks and settings come from."""
 
     blocks: Mapping[str, type[Block]]
     kinds: Mapping[str, Kind]
     sources: Mapping[type[Block], Plugin]
+    settings: Mapping[Setting, Plugin]
     plugins: tuple[Plugin, ...] = ()
     nearest: Callable[[str], str | None] = lambda name: None
     """Asks the plugins about the type name of a block that is not here."""
 
     def plus(self, *more: Plugin) -> Registry:
-        """A registry with the blocks and kinds of more plugins, installed or not: for tests and notebooks.
+        """A registry with the blocks, kinds and settings of more plugins, installed or not: for tests and notebooks.
 
         Raises:
             PluginError: one of them is broken or clashes with another.
@@ -104,7 +106,7 @@ def _trace(message: str) -> None:
 
 
 def build_registry(plugins: Iterable[Plugin]) -> Registry:
-    """Ask every plugin for its blocks and kinds.
+    """Ask every plugin for its blocks, kinds and settings.
 
     Raises:
         PluginError: a hook is misspelt, raises, or brings a name that another plugin has.
@@ -114,10 +116,13 @@ def build_registry(plugins: Iterable[Plugin]) -> Registry:
     plugins = tuple(plugins)
     blocks: dict[str, tuple[type[Block], Plugin]] = {}
     kinds: dict[str, tuple[Kind, Plugin]] = {}
+    settings: dict[str, tuple[Setting, Plugin]] = {}
     for plugin in plugins:
         _register(manager, plugin)
         for kind in _call(manager, plugin, "workflow_engine_kinds", Kind):
             _add(kinds, kind.name, kind, plugin, "kind")
+        for setting in _call(manager, plugin, "workflow_engine_settings", Setting):
+            _add(settings, setting.name, setting, plugin, "setting")
         for block in _call(manager, plugin, "workflow_engine_blocks", type):
             for name in _types_of(block, plugin):
                 _add(blocks, name, block, plugin, "block")
@@ -125,6 +130,7 @@ def build_registry(plugins: Iterable[Plugin]) -> Registry:
         blocks=MappingProxyType({name: block for name, (block, _) in blocks.items()}),
         kinds=MappingProxyType({name: kind for name, (kind, _) in kinds.items()}),
         sources=MappingProxyType(dict(blocks.values())),
+        settings=MappingProxyType(dict(settings.values())),
         plugins=plugins,
         nearest=lambda name: manager.hook.workflow_engine_nearest(name=name),
     )

@@ -1,6 +1,6 @@
 """The one instance of a checkpoint that a process shares, and what the environment says about instances.
 
-`FLORENCE_BLOCKS_DEVICE` and `FLORENCE_BLOCKS_DTYPE` stand in for the arguments of those names;
+The environment variables of `florence_blocks.settings` stand in for arguments that are not given;
 `FLORENCE_BLOCKS_FEATURE_BYTES` bounds the image features that a model keeps (0 keeps none).
 """
 
@@ -15,6 +15,7 @@ import torch
 
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.model import FlorenceModel
+from florence_blocks.settings import DEVICE, DTYPE, FEATURE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ def shared_model(
     Raises:
         CheckpointError: the checkpoint cannot be loaded; a later call tries again.
     """
-    chosen = _device(device or os.environ.get("FLORENCE_BLOCKS_DEVICE") or None)
-    precision = _dtype(dtype or os.environ.get("FLORENCE_BLOCKS_DTYPE") or None)
+    chosen = chosen_device(device or os.environ.get(DEVICE.variable) or None)
+    precision = chosen_dtype(dtype or os.environ.get(DTYPE.variable) or None)
     source = checkpoints.resolve(model_id)
     key = (source, revision, str(chosen), precision)
     with _instances_lock:
@@ -65,20 +66,34 @@ def shared_model(
 
 
 def _load(source: str, device: torch.device, dtype: torch.dtype, revision: str | None) -> FlorenceModel:
-    kept = _bytes(os.environ.get("FLORENCE_BLOCKS_FEATURE_BYTES") or None)
+    kept = chosen_bytes(os.environ.get(FEATURE_BYTES.variable) or None)
     return FlorenceModel(checkpoints.load(source, device=device, dtype=dtype, revision=revision), feature_bytes=kept)
 
 
-def _device(device: str | None) -> torch.device:
+def chosen_device(device: str | None) -> torch.device:
+    """A device that is there; CUDA or else the CPU where none is named.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device={device!r}; cpu, cuda or cuda:1 would fit") from None
+        held = torch.zeros(1, device=device)
+        held.cpu()  # the meta device holds no values
+        return held.device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        why = str(error).splitlines()[0]
+        raise ValueError(f"device={device!r} is not at hand ({why}); {' or '.join(there)} would fit") from None
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+def chosen_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """A precision; float32 where none is named.
+
+    Raises:
+        ValueError: models do not run in it.
+    """
     if dtype is None:
         return torch.float32
     found = dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype, None)
@@ -87,9 +102,14 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     return found
 
 
-def _bytes(text: str | None) -> int | None:
+def chosen_bytes(text: str | None) -> int | None:
+    """A number of bytes.
+
+    Raises:
+        ValueError: the text is no such number.
+    """
     if text is None:
         return None
     if not text.isdecimal():
-        raise ValueError(f"FLORENCE_BLOCKS_FEATURE_BYTES={text!r}; a number of bytes such as 500000000 would fit")
+        raise ValueError(f"{FEATURE_BYTES.variable}={text!r}; a number of bytes such as 500000000 would fit")
     return int(text)

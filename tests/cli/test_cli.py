@@ -240,6 +240,21 @@ def test_a_profile_shows_the_steps_and_the_model_behind_them(tmp_path: Path) -> 
     assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in events if event["ph"] == "X")
 
 
+def test_the_settings_of_florence_are_options(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "scene.png"), draw_scene(5).image)
+    run = ("run", MAIN, tmp_path / "scene.png", "--json")
+    usual, coarse = workflow(*run).stdout, workflow(*run, "--dtype", "bfloat16").stdout
+    exact = workflow(*run, "--device", "cpu", "--dtype", "float32", "--feature-bytes", "0").stdout
+    assert usual == exact != coarse, "a lower precision shows in the confidences"
+    for option, wrong, said in (
+        ("--device", "gpu", "cpu"),
+        ("--dtype", "int8", "bfloat16"),
+        ("--feature-bytes", "few", "500000000"),
+    ):
+        refused = workflow(*run, option, wrong)
+        assert refused.returncode == 2 and option in refused.stderr and said in refused.stderr
+
+
 def test_the_shell_completes_block_names() -> None:
     command = [sys.executable, "-c", "from workflow_engine.cli import main; main()"]
     asked = {"_WORKFLOW_COMPLETE": "complete_bash", "COMP_WORDS": "workflow blocks vision/csv", "COMP_CWORD": "2"}

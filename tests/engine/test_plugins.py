@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.toys import Add, ToyPlugin, toy_registry
-from workflow_engine import Kind, Plugin, PluginError, build_registry, hookimpl, hookspecs, standard
+from workflow_engine import Kind, Plugin, PluginError, Setting, build_registry, hookimpl, hookspecs, standard
 
 
 def run_python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -65,6 +66,18 @@ def test_a_kind_that_two_plugins_bring_is_an_error() -> None:
         toy_registry(Plugin("more", "more 2", Kinds()))
 
 
+def test_a_setting_that_two_plugins_bring_is_an_error() -> None:
+    class Settings:
+        @hookimpl
+        def workflow_engine_settings(self) -> list[Setting]:
+            return [Setting("pace", "TOYS_PACE", "how fast")]
+
+    known = build_registry([Plugin("one", "one 1", Settings())])
+    assert {(setting.name, plugin.name) for setting, plugin in known.settings.items()} == {("pace", "one")}
+    with pytest.raises(PluginError, match="setting `pace`, which plugin `one` of one 1 brings too"):
+        known.plus(Plugin("two", "two 1", Settings()))
+
+
 class Misspelt:
     @hookimpl
     def workflow_engine_block(self) -> list[Any]:
@@ -99,8 +112,9 @@ def test_every_hook_is_documented_in_one_line() -> None:
 
 
 PLUGIN = '''
+import os
 from typing import Literal
-from workflow_engine import Block, BlockManifest, Output, Value, hookimpl
+from workflow_engine import Block, BlockManifest, Output, Setting, Value, hookimpl
 from workflow_engine.kinds import STRING
 
 
@@ -114,12 +128,17 @@ class Shout(Block):
     outputs = {"text": Output(STRING)}
 
     def run(self, text: str) -> str:
-        return text.upper() + "!"
+        return text.upper() + "!" * int(os.environ.get("ACME_MARKS", "1"))
 
 
 @hookimpl
 def workflow_engine_blocks():
     return [Shout]
+
+
+@hookimpl
+def workflow_engine_settings():
+    return [Setting("marks", "ACME_MARKS", "how loud", "NUMBER", int)]
 '''
 TOML = """
 [build-system]
@@ -134,15 +153,19 @@ acme = "acme_blocks"
 py-modules = ["acme_blocks"]
 """
 RUN = (
-    "import workflow_engine as w;"
+    "import sys, workflow_engine as w;"
     "r = w.registry(); print(r.sources[r.blocks['acme/shout@v1']].distribution);"
-    "print(w.compile({'version': '1.0', 'inputs': [{'type': 'WorkflowParameter', 'name': 't'}], 'steps': "
-    "[{'type': 'acme/shout@v1', 'name': 's', 'text': '$inputs.t'}], 'outputs': "
-    "[{'type': 'JsonField', 'name': 'o', 'selector': '$steps.s.text'}]}).run(t='hey').outputs)"
+    "print(w.compile(sys.argv[1]).run(t='hey').outputs)"
 )
+SHOUTS = {
+    "version": "1.0",
+    "inputs": [{"type": "WorkflowParameter", "name": "t"}],
+    "steps": [{"type": "acme/shout@v1", "name": "s", "text": "$inputs.t"}],
+    "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s.text"}],
+}
 
 
-def test_a_third_party_package_installed_by_pip_brings_its_block(tmp_path: Path) -> None:
+def test_a_third_party_package_installed_by_pip_brings_its_block_and_its_setting(tmp_path: Path) -> None:
     """pip installs the package into an environment of its own, which sees this one's packages."""
     source = tmp_path / "acme"
     source.mkdir()
@@ -155,5 +178,24 @@ def test_a_third_party_package_installed_by_pip_brings_its_block(tmp_path: Path)
     (site / "host.pth").write_text("\n".join(paths))
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, str(source)], check=True, capture_output=True, env={**os.environ, "PYTHONPATH": ":".join(paths)})
-    done = subprocess.run([str(python), "-c", RUN], capture_output=True, text=True)
+    (tmp_path / "w.json").write_text(json.dumps(SHOUTS))
+    done = subprocess.run([str(python), "-c", RUN, str(tmp_path / "w.json")], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["acme-blocks 0.3", "[{'o': 'HEY!'}]"], done.stderr
+
+    run = [
+        str(python),
+        "-c",
+        "from workflow_engine.cli import main; main()",
+        "run",
+        str(tmp_path / "w.json"),
+        "--set",
+        "t=hey",
+        "--json",
+    ]
+    louder = subprocess.run([*run, "--marks", "3"], capture_output=True, text=True)
+    assert json.loads(louder.stdout)["outputs"] == {"o": "HEY!!!"}, louder.stderr
+    wrong = subprocess.run(run, capture_output=True, text=True, env={**os.environ, "ACME_MARKS": "many"})
+    assert wrong.returncode == 2 and "--marks" in wrong.stderr and "many" in wrong.stderr
+    (site / "acme_blocks.py").write_text(PLUGIN.replace('"marks"', '"out"'))
+    clash = subprocess.run(run, capture_output=True, text=True)
+    assert clash.returncode == 2 and "acme-blocks 0.3: brings the setting `out`" in clash.stderr

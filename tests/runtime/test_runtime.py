@@ -100,7 +100,7 @@ def test_device_and_dtype_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert shared_model("florence-2-demo").dtype == torch.bfloat16
     assert shared_model("florence-2-demo", dtype="float32").dtype == torch.float32
     monkeypatch.setenv("FLORENCE_BLOCKS_DEVICE", "gpu")
-    with pytest.raises(ValueError, match="cpu, cuda"):
+    with pytest.raises(ValueError, match=r"cpu .*would fit"):
         shared_model("florence-2-demo")
 
 
@@ -174,12 +174,15 @@ def test_a_text_is_as_sure_as_its_words_and_its_end(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
 def test_loading_leaves_no_threads_behind() -> None:
     code = """
-import os, torch
+import os, time, torch
 from florence_blocks import Florence2
 torch.set_num_threads(2)
 before = set(os.listdir("/proc/self/task"))
 model = Florence2.from_pretrained("florence-2-demo", device="cpu")
-print(len(set(os.listdir("/proc/self/task")) - before))
+until = time.monotonic() + 10  # a thread that has been joined is still listed for a moment
+while (left := len(set(os.listdir("/proc/self/task")) - before)) and time.monotonic() < until:
+    time.sleep(0.01)
+print(left)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["0"]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from workflow_engine.cli.settings import CommandWithSettings
 from workflow_engine.errors import Problem, WorkflowDefinitionError, WorkflowError
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -44,7 +45,7 @@ def stop(message: str, code: int = WRONG) -> NoReturn:
     raise SystemExit(code)
 
 
-@app.command()
+@app.command(cls=CommandWithSettings)
 def run(
     definition: Definition,
     images: Annotated[list[str] | None, typer.Argument(help="images, folders or glob patterns", show_default=False)] = None,
