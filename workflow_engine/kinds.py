@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from workflow_engine import detections
+from workflow_engine import detections, detections_json
 from workflow_engine.data import Image
 
 
@@ -56,8 +56,8 @@ def _is_float(value: Any) -> bool:
 
 
 def _detection_kind(name: str, description: str) -> Kind:
-    return Kind(name, description, detections.is_detections, detections.serialise, detections.deserialise,
-                detections.to_root)  # fmt: skip
+    return Kind(name, description, detections.is_detections, detections_json.serialise,
+                detections_json.deserialise, detections.to_root)  # fmt: skip
 
 
 ANY: Final = Kind("*", "anything")

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from florence_blocks.blocks.typed import BLOCKS
 from workflow_engine.block import Reference, block_types
 from workflow_engine.data import Image
-from workflow_engine.detections import deserialise, is_detections, object_array, serialise
+from workflow_engine.detections import is_detections, object_array
+from workflow_engine.detections_json import deserialise, serialise
 
 _BLOCKS = {block_types(block)[0][9:-3]: block for block in BLOCKS}
 

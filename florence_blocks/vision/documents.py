@@ -15,7 +15,8 @@ from pydantic import Field, field_validator
 from florence_blocks.vision.fields import VersionedManifest
 from florence_blocks.vision.operations import Chain, each_operated
 from workflow_engine.block import Accepts, Block, BlockManifest, Output, Reference, Value
-from workflow_engine.detections import is_detections, serialise
+from workflow_engine.detections import is_detections
+from workflow_engine.detections_json import serialise
 from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, STRING
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)

@@ -20,7 +20,8 @@ from florence_blocks.vision.detection import Detection, need_detections, read_pr
 from florence_blocks.vision.query import DEFAULT_OPERAND, Chain, Condition, Parameters, QueryError, operation
 from workflow_engine.block import AnyReference, BlockManifest
 from workflow_engine.data import Image
-from workflow_engine.detections import is_detections, serialise
+from workflow_engine.detections import is_detections
+from workflow_engine.detections_json import serialise
 from workflow_engine.errors import a, listing
 from workflow_engine.lazy import LazyModule
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from florence_blocks.vision.draw import colour
-from workflow_engine.detections import KEYPOINTS_XY, keypoints
+from workflow_engine.keypoints import KEYPOINTS_XY, keypoints
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:

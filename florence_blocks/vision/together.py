@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from florence_blocks.vision.detection import select
-from workflow_engine.detections import KEYPOINTS, KEYPOINTS_XY, keypoint_data, keypoints, object_array
+from workflow_engine.detections import object_array
+from workflow_engine.keypoints import KEYPOINTS, KEYPOINTS_XY, keypoint_data, keypoints
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:

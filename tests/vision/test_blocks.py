@@ -11,8 +11,8 @@ import supervision as sv
 from florence_blocks.vision.drawings import DRAWINGS
 from workflow_engine import WorkflowDefinitionError, compile, registry
 from workflow_engine.block import block_types
-from workflow_engine.detections import keypoint_data
 from workflow_engine.errors import StepError
+from workflow_engine.keypoints import keypoint_data
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 100, 3), dtype=np.uint8)
 

@@ -10,8 +10,9 @@ import supervision as sv
 
 from florence_blocks.vision.together import together
 from tests.vision.test_blocks import PIXELS, crop, run, step
-from workflow_engine.detections import deserialise, keypoints, serialise
+from workflow_engine.detections_json import deserialise, serialise
 from workflow_engine.errors import StepError
+from workflow_engine.keypoints import keypoints
 
 BLACK = np.zeros_like(PIXELS)
 NOSE = {"x": 20.0, "y": 15.0, "confidence": 0.9, "class_id": 0, "class": "nose"}
