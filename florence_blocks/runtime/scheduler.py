@@ -3,6 +3,9 @@
 The worker lets waiting requests in (images not known yet through the vision tower, prompts through the encoder, each in
 batches within a cost budget), and between any two steps of the decode lets finished ones out: a short answer never waits for
 a long one. It starts with the first request, ends after some idle seconds, and is started again when it died.
+
+Whatever raises fails the fewest requests it can be blamed on: a batch that cannot be encoded is tried one by one, and requests
+whose common step failed begin again in halves, apart from all others, until the one that fails alone is found.
 """
 
 from __future__ import annotations
@@ -44,8 +47,12 @@ AHEAD: Final = 8
 """How many images are preprocessed ahead of the model."""
 
 
+_LaneKey = tuple[int, bool, object]
+"""Width, whether answers are given, and the party of a lane."""
+
+
 class WorkerError(RuntimeError):
-    """The worker of a model died; the request it was working on, or that waited, was not answered."""
+    """The worker of a model died; the request it was working on was not answered."""
 
 
 @dataclass(eq=False)
@@ -61,6 +68,7 @@ class Job:
         priority: higher goes first.
         deadline: in seconds of `time.monotonic`, or None.
         done: gets the search that found the answer.
+        party: those it decodes with, and nobody else, after a step with others failed; None for everybody.
         joined: when it came, in seconds of `time.perf_counter`.
     """
 
@@ -72,7 +80,13 @@ class Job:
     priority: int = 0
     deadline: float | None = None
     done: Future[Search] = field(default_factory=Future)
+    party: object = None
     joined: float = field(default_factory=time.perf_counter)
+
+    @property
+    def lane(self) -> _LaneKey:
+        """The lane it decodes in."""
+        return (*self.plan.lane, self.party)
 
 
 @dataclass
@@ -107,7 +121,7 @@ class Scheduler:
         self._decode_bytes = free // 4
         self.stats = Stats()
         self._line: Line[Job] = Line(LINE_CAPACITY)
-        self._lanes: dict[tuple[int, bool], Lane] = {}
+        self._lanes: dict[_LaneKey, Lane] = {}
         self._inside: set[Job] = set()
         self._ahead: dict[bytes, Future[Tensor]] = {}
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="florence-preprocess")
@@ -165,6 +179,7 @@ class Scheduler:
             failure = WorkerError(f"the worker of the model died: {error}")
             failure.__cause__ = error
             self._dismiss(failure)
+            self._replace(failure)
 
     def _may_go(self) -> bool:
         with self._lock:
@@ -175,9 +190,9 @@ class Scheduler:
             return True
 
     def _dismiss(self, reason: Exception) -> None:
-        """Fail everybody and leave nothing behind for the next worker."""
+        """Fail everybody who is inside and leave nothing behind for the next worker."""
         with self._lock:
-            jobs = [*self._inside, *self._line.clear()]
+            jobs = list(self._inside)
             self._inside.clear()
             self._lanes.clear()
             self._ahead.clear()
@@ -185,13 +200,21 @@ class Scheduler:
         for job in jobs:
             _fail(job, reason)
 
+    def _replace(self, reason: Exception) -> None:
+        """Have another worker take over those who wait; they fail where none can start."""
+        try:
+            if len(self._line):
+                self._employ()
+        except RuntimeError:  # the interpreter ends, or there are too many threads
+            for job in self._line.clear():
+                _fail(job, reason)
+
     # ------------------------------------------------------------------ coming in
 
     def _admit(self) -> None:
         """Let in who waits, as long as there is room; those who decode already do not wait for long."""
         started = time.perf_counter()
         while batch := self._take():
-            self._inside.update(batch)
             self._let_in(batch)
             if time.perf_counter() - started > ADMIT_SECONDS:
                 return
@@ -201,18 +224,25 @@ class Scheduler:
         batch: list[Job] = []
         cost, known = 0.0, set[bytes]()
         while (job := self._line.take()) is not None:
+            self._inside.add(job)
             if job.done.cancelled() or self._failed_late(job):
+                self._inside.discard(job)
                 continue
             cost += self._encoding.prompt_cost(job.ids)
             if job.digest not in self.features and job.digest not in known:
                 cost += self._encoding.image_cost
             if (batch and cost > self._encoding.budget) or not self._fits([*batch, job]):
-                self._line.put_back([job])
+                self._wait_again([job])
                 break
             known.add(job.digest)
             batch.append(job)
             record("waiting", "requests", job.joined, time.perf_counter(), requests=1)
         return batch
+
+    def _wait_again(self, jobs: Sequence[Job]) -> None:
+        """Put those who were taken back in front of the line."""
+        self._inside.difference_update(jobs)
+        self._line.put_back(jobs)
 
     def _fits(self, jobs: Sequence[Job]) -> bool:
         """Whether the decode has the memory for some more; a single job fits an empty decode in any case."""
@@ -278,15 +308,22 @@ class Scheduler:
                 self._ahead[digest] = self._helper.submit(self._preprocess, job.image)
 
     def _seat(self, batch: Sequence[Job], encoded: Tensor, lengths: Sequence[int]) -> None:
-        for key in {job.plan.lane for job in batch}:
-            places = [place for place, job in enumerate(batch) if job.plan.lane == key]
+        for key in {job.lane for job in batch}:
+            places = [place for place, job in enumerate(batch) if job.lane == key]
             seats = [batch[place].plan.seat(batch[place], lengths[place]) for place in places]
             if key not in self._lanes:
                 self._lanes[key] = Lane(self._model, key[0], self._vocabulary, forced=key[1])
             self._lanes[key].admit(seats, encoded if len(places) == len(batch) else encoded[places])
 
+    def _unseat(self, batch: Sequence[Job]) -> None:
+        """Free the seats of those who sat down before another one of their batch failed."""
+        for lane in self._lanes.values():
+            for seat in [seat for seat in lane.seats if seat.owner in batch]:
+                lane.leave(seat)
+
     def _recover(self, batch: Sequence[Job], error: Exception) -> None:
         """After a failed batch: smaller batches when memory ran out, else one by one; what fails alone, fails."""
+        self._unseat(batch)
         if is_out_of_memory(error):
             self._encoding.budget /= 2
             self._decode_bytes //= 2
@@ -295,8 +332,7 @@ class Scheduler:
             for job in batch:
                 self._let_in([job])
         elif is_out_of_memory(error) and any(lane.seats for lane in self._lanes.values()):
-            self._inside.difference_update(batch)
-            self._line.put_back(batch)
+            self._wait_again(batch)
         else:
             self._inside.difference_update(batch)
             _fail(batch[0], error)
@@ -317,27 +353,30 @@ class Scheduler:
                     self._inside.discard(seat.owner)
                     _succeed(seat.owner, seat.search)
                     self.stats.requests += 1
+            if key[2] is not None and not lane.seats:
+                self._lanes.pop(key, None)
         ended = time.perf_counter()
         if rows:
             record(_TRACK, "decode", started, ended, rows=rows)
         self.stats.decode_seconds += ended - started
 
-    def _stepped(self, key: tuple[int, bool], lane: Lane) -> list[Seat]:
-        """A step of a lane; when memory runs out, its requests begin again, fewer at a time."""
+    def _stepped(self, key: _LaneKey, lane: Lane) -> list[Seat]:
+        """A step of a lane; what fails alone, fails, and when several fail together, all of them begin again."""
         try:
             return lane.step()
         except Exception as error:
-            if not is_out_of_memory(error):
-                raise
             jobs: list[Job] = [seat.owner for seat in lane.seats]
             del self._lanes[key]
-            self._inside.difference_update(jobs)
             if len(jobs) == 1:
+                self._inside.difference_update(jobs)
                 _fail(jobs[0], error)
-            else:
+                return []
+            if is_out_of_memory(error):
                 self._decode_bytes //= 2
-                log.warning("out of memory while %d requests decode; they begin again, fewer at a time", len(jobs))
-                self._line.put_back(jobs)
+            else:
+                _part(jobs)
+            log.warning("a step with %d requests failed (%s); they begin again, fewer at a time", len(jobs), error)
+            self._wait_again(jobs)
             return []
 
     def _gave_up(self, job: Job) -> bool:
@@ -361,6 +400,15 @@ def _close_all() -> None:
     """A worker that is inside torch while the interpreter ends would abort the process."""
     for scheduler in list(_open):
         scheduler.close()
+
+
+def _part(jobs: Sequence[Job]) -> None:
+    """Make two parties of jobs, so that those in one of them no longer meet what is wrong in the other."""
+    half = len(jobs) // 2
+    for some in (jobs[:half], jobs[half:]):
+        party = object()
+        for job in some:
+            job.party = party
 
 
 def _too_late() -> TimeoutError:

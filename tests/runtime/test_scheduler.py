@@ -20,7 +20,7 @@ from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.decoder import Lane
 from florence_blocks.runtime.encoding import Encoding
 from florence_blocks.runtime.model import FlorenceModel, Pending
-from florence_blocks.runtime.scheduler import WorkerError
+from florence_blocks.runtime.scheduler import Scheduler, WorkerError
 from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image
 
@@ -175,13 +175,85 @@ def test_a_request_that_fails_alone_fails_alone(model: FlorenceModel, monkeypatc
     assert isinstance(answers[1], RuntimeError) and not any(isinstance(answers[place], Exception) for place in (0, 2))
 
 
-def test_a_dead_worker_is_reported_to_everybody_and_replaced(model: FlorenceModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_fails_fails_the_request_that_caused_it_among_eight_callers(
+    model: FlorenceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [Request(TASKS[name], image) for name in ("caption", "ocr") for image in IMAGES]
+    wanted = model.answer(requests)
+    poison, step, together = model.prompt_ids(requests[5].prompt), Lane.step, list[int]()
+
+    def picky(lane: Lane) -> Any:
+        together.append(len(lane.seats))
+        if any(seat.owner.ids == poison and seat.owner.digest == IMAGES[1].digest and seat.length > 3 for seat in lane.seats):
+            raise IndexError("index out of range in self")
+        return step(lane)
+
+    monkeypatch.setattr(Lane, "step", picky)
+    answers: dict[int, Any] = {}
+    gate = Gate(monkeypatch)
+    model.scheduler.features.limit = 0  # so that all of them wait behind the gate
+    model.scheduler.features.put(b"", torch.zeros(1))
+    callers = [
+        threading.Thread(target=lambda place, request: answers.update({place: model.answer([request])[0]}), args=item)
+        for item in enumerate(requests)
+    ]
+    for caller in callers:
+        caller.start()
+    gate.open.set()
+    for caller in callers:
+        caller.join()
+    assert isinstance(answers.pop(5), IndexError)
+    assert answers == {place: answer for place, answer in enumerate(wanted) if place != 5}
+    assert max(together) > 1 and all(lane.seats for key, lane in model.scheduler._lanes.items() if key[2] is not None)
+    assert model.answer(requests[:5]) == wanted[:5]
+
+
+def test_a_device_that_fails_every_step_fails_every_request_and_the_worker_goes_on(
+    model: FlorenceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = model.answer(CAPTIONS)
     with monkeypatch.context() as broken:
         broken.setattr(Lane, "step", lambda lane: (_ for _ in ()).throw(RuntimeError("the device fell off")))
         answers = model.answer(CAPTIONS)
-    assert all(isinstance(answer, WorkerError) and "device fell off" in str(answer) for answer in answers)
+    assert all(isinstance(answer, RuntimeError) and "device fell off" in str(answer) for answer in answers)
     assert model.answer(CAPTIONS) == wanted
+
+
+def test_a_batch_that_fails_while_it_sits_down_leaves_no_seat_behind(
+    model: FlorenceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = model.answer(CAPTIONS)
+    admit = Lane.admit
+
+    def picky(lane: Lane, seats: Any, encoded: Any) -> None:
+        admit(lane, seats, encoded)
+        if len(seats) > 1:
+            raise RuntimeError("too many at once")
+
+    monkeypatch.setattr(Lane, "admit", picky)
+    before = model.stats()["requests"]
+    assert model.answer(CAPTIONS) == wanted
+    assert model.stats()["requests"] == before + len(CAPTIONS)
+
+
+def test_a_dead_worker_is_replaced_and_those_who_waited_are_answered(
+    model: FlorenceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = model.answer(CAPTIONS)
+    take = Scheduler._take
+    deaths = iter([True])
+
+    def deadly(scheduler: Scheduler) -> Any:
+        scheduler._encoding.budget = 1.0  # one request in a batch
+        batch = take(scheduler)
+        if batch and next(deaths, False):
+            raise SystemExit("the thread was ended")
+        return batch
+
+    monkeypatch.setattr(Scheduler, "_take", deadly)
+    answers = model.answer(CAPTIONS)
+    assert isinstance(answers[0], WorkerError) and "thread was ended" in str(answers[0])
+    assert answers[1:] == wanted[1:]
 
 
 def test_a_closed_model_says_so(model: FlorenceModel) -> None:
