@@ -6,6 +6,7 @@ inner workflows -> syntax -> names -> blocks and fields -> references -> kinds -
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from workflow_engine.graph import cycles, run_order
 from workflow_engine.kinds import IMAGE, Kind
 from workflow_engine.language import Document, Input, ParameterInput, parse_document, said
 from workflow_engine.lineage import RUN, Lineage
-from workflow_engine.plan import BoundField, Plan, PlannedInput, PlannedOutput, PlannedStep, Source
+from workflow_engine.plan import BoundField, Made, Plan, PlannedInput, PlannedOutput, PlannedStep, Source
 from workflow_engine.plugins import Registry
 from workflow_engine.references import Names, column_of, is_batch, names_of, needs_of, output_columns, use_problems
 from workflow_engine.selectors import Selector
@@ -53,14 +54,18 @@ def compile_definition(definition: Mapping[str, Any], registry: Registry) -> tup
     if wrong:
         raise WorkflowDefinitionError(wrong)
     try:
-        plan, warnings = _compile_flat(flat.definition, registry)
+        plan, warnings = _compile_flat(flat.definition, registry, (_compiled_again, (deepcopy(definition), registry)))
     except WorkflowDefinitionError as error:
         raise WorkflowDefinitionError([flat.back(problem) for problem in error.problems]) from None
     return plan, tuple(flat.back(problem) for problem in warnings)
 
 
-def _compile_flat(definition: Mapping[str, Any], registry: Registry) -> tuple[Plan, list[Problem]]:
-    """Compile a definition without workflows within."""
+def _compiled_again(definition: Mapping[str, Any], registry: Registry) -> Plan:
+    return compile_definition(definition, registry)[0]
+
+
+def _compile_flat(definition: Mapping[str, Any], registry: Registry, made: Made) -> tuple[Plan, list[Problem]]:
+    """Compile a definition without workflows within; `made` is how to make the plan again."""
     document, problems = parse_document(definition)
     state = _Compilation(document, problems)
     drafts = draft_steps(document.steps, registry, problems, state.warnings)
@@ -80,6 +85,7 @@ def _compile_flat(definition: Mapping[str, Any], registry: Registry) -> tuple[Pl
         inputs=tuple(_plan_input(state, item, ordered, names) for item in document.inputs.values()),
         steps=tuple(_plan_step(state, draft) for draft in ordered),
         outputs=outputs,
+        made=made,
     )
     return plan, state.warnings
 

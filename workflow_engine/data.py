@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -205,6 +205,22 @@ class Image:
         """The pixels for a JSON result: `{"type": "base64", "value": <png>}`."""
         return {"type": "base64", "value": base64.b64encode(self.png()).decode("ascii")}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it with the pixels, read if they were not: a file may not be there where a copy is made of this."""
+        try:
+            _ = self.array, self.alpha
+        except ImageError as error:
+            unread: dict[str, Any] = {"_read": partial(_unreadable, error), "_alpha": None}
+            return {name: getattr(self, name) for name in self.__slots__} | unread
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        for name in ("_pixels", "_alpha"):
+            if state[name] is not None:
+                setattr(self, name, _read_only(state[name]))
+
     def __repr__(self) -> str:
         size = "not read yet" if self._pixels is None else f"{self.width}x{self.height}"
         return f"Image({self.name!r}, {size})" if self.name else f"Image({size})"
@@ -240,6 +256,11 @@ class Image:
         raise ImageError(
             f"{a(value)} is not an image; a path, bytes, base64 text, a numpy array (BGR), a PIL image or a URL would fit"
         )
+
+
+def _unreadable(error: ImageError) -> Pixels:
+    """Stands for the pixels of a copy of an image that could not be read."""
+    raise error
 
 
 def _read_only(pixels: Pixels) -> Pixels:

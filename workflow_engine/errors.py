@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workflow_engine.report import RunReport
@@ -61,7 +61,15 @@ def listing(names: Iterable[str], *, none: str = "none") -> str:
 
 
 class WorkflowError(Exception):
-    """The root of every error of the engine."""
+    """The root of every error of the engine; all of them may be copied and sent to other processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), *self.args), self.__dict__
+
+
+def _again(kind: type[WorkflowError], *args: Any) -> WorkflowError:
+    """An error as it was: its message is in `args` already, so `__init__`, which would make another of it, is left out."""
+    return kind.__new__(kind, *args)
 
 
 class _ProblemsError(WorkflowError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from workflow_engine.block import Block, Output
 from workflow_engine.kinds import Kind
@@ -12,6 +12,9 @@ from workflow_engine.lineage import Level
 
 Column = tuple[str, str]
 """The name of a column of values: (step, output), or ("", input)."""
+
+Made: TypeAlias = "tuple[Callable[..., Plan], tuple[Any, ...]]"
+"""A function that makes a plan, and its arguments."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,22 @@ class PlannedOutput:
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled workflow; steps stand in an order in which they could run one after the other."""
+    """A compiled workflow; steps stand in an order in which they could run one after the other.
+
+    A copy, here or in another process, is made as the plan itself was: with blocks of its own, which remember nothing.
+
+    Attributes:
+        made: how it was made.
+    """
 
     levels: tuple[Level, ...]
     inputs: tuple[PlannedInput, ...]
     steps: tuple[PlannedStep, ...]
     outputs: tuple[PlannedOutput, ...]
+    made: Made = field(compare=False, repr=False)
+
+    def __reduce__(self) -> Made:
+        return self.made
 
 
 def anew(plan: Plan) -> Plan:
@@ -138,4 +151,4 @@ def watched(plan: Plan) -> Plan:
         for step in plan.steps
         if step.outputs
     ]
-    return replace(plan, outputs=(*plan.outputs, *more))
+    return replace(plan, outputs=(*plan.outputs, *more), made=(watched, (plan,)))

@@ -9,14 +9,16 @@ Environment:
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pluggy
@@ -41,8 +43,29 @@ class Plugin:
     distribution: str
     implementation: Any
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy names its module; anything else that implements hooks is copied with it.
 
-@dataclass(frozen=True)
+        Raises:
+            PicklingError: its class is none that another process could import.
+        """
+        if isinstance(self.implementation, ModuleType):
+            return _of_module, (self.name, self.distribution, self.implementation.__name__)
+        try:
+            pickle.dumps(self.implementation)
+        except Exception as error:
+            raise pickle.PicklingError(
+                f"plugin `{self.name}` of {self.distribution} cannot be found by other processes ({error}); a module, or an "
+                "object whose class stands in one, would fit"
+            ) from error
+        return Plugin, (self.name, self.distribution, self.implementation)
+
+
+def _of_module(name: str, distribution: str, module: str) -> Plugin:
+    return Plugin(name, distribution, importlib.import_module(module))
+
+
+@dataclass(frozen=True, eq=False)
 class Registry:
     """Every block by each of its type names, every kind by its name, every setting, and where blocks and settings come from."""
 
@@ -53,6 +76,16 @@ class Registry:
     plugins: tuple[Plugin, ...] = ()
     nearest: Callable[[str], str | None] = lambda name: None
     """Asks the plugins about the type name of a block that is not here."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In other processes it is made of the same plugins: of those that are installed there, where it is of those here."""
+        if self in _loaded.values():
+            return registry, ()
+        return build_registry, (self.plugins,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Registry:
+        """Itself: nothing of it changes."""
+        return self
 
     def plus(self, *more: Plugin) -> Registry:
         """A registry with the blocks, kinds and settings of more plugins, installed or not: for tests and notebooks.

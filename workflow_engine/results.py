@@ -9,6 +9,7 @@ from typing import Any
 from workflow_engine.kinds import ANY, STANDARD_KINDS, Kind
 from workflow_engine.lineage import RUN
 from workflow_engine.plan import PlannedOutput
+from workflow_engine.plugins import registry
 from workflow_engine.report import Failed, RunReport, Skipped
 from workflow_engine.state import RunState
 
@@ -26,6 +27,19 @@ class RunResult:
     outputs: list[dict[str, Any]]
     report: RunReport
     _kinds: Mapping[str, Kind] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Itself, with the names of kinds that are installed, and those that are not as they are."""
+        installed = registry().kinds
+        names = [name for name, kind in self._kinds.items() if installed.get(name) is kind]
+        own = {name: kind for name, kind in self._kinds.items() if name not in names}
+        return {**self.__dict__, "_kinds": (names, own)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        names, own = state["_kinds"]
+        installed = registry().kinds
+        kinds = {name: installed[name] for name in names if name in installed}
+        self.__dict__.update(state, _kinds={**kinds, **own})
 
     def to_json(self) -> list[dict[str, Any]]:
         """The outputs as plain JSON types; images as base64 PNG, detections in the form of the language."""

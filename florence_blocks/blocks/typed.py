@@ -164,9 +164,11 @@ def _block(task: Task) -> type[FlorenceBlock]:
         f"{title}Manifest",
         __base__=FlorenceManifest,
         __doc__=f"The fields of a {task.name} step.",
+        __module__=__name__,
         type=(type_literal(f"florence/{task.name}@v1"), ...),
         **fields,
     )
+    manifest.__qualname__ = f"{title}Block.Manifest"
     if task.grammar is Grammar.TEXT:
         outputs: Mapping[str, Output] = {TEXT_OUTPUTS[task.name]: Output(STRING, LANGUAGE_MODEL_OUTPUT), **_SURE}
     else:
@@ -185,3 +187,5 @@ BLOCKS: tuple[type[FlorenceBlock], ...] = (
     *(_block(task) for task in TASKS.values() if task.name not in CAPTION_TASKS.values()),
 )
 """Every typed Florence block."""
+
+globals().update({block.__name__: block for block in BLOCKS})  # where copies of them look for them

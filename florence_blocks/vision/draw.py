@@ -165,10 +165,16 @@ def block_of(drawing: Drawing, module: str) -> type[DrawBlock]:
     """A drawing as a block of a module."""
     title = "".join(part.capitalize() for part in drawing.name.split("_"))
     attributes = {
-        "__doc__": _documentation(drawing), "__module__": module, "drawing": drawing, "Manifest": _manifest(drawing, title),
-        "stateful": drawing.stateful, "parallel": not drawing.stateful,
-    }  # fmt: skip
-    return type(title, (DrawBlock,), attributes)
+        "__doc__": _documentation(drawing),
+        "__module__": module,
+        "drawing": drawing,
+        "Manifest": _manifest(drawing, title, module),
+        "stateful": drawing.stateful,
+        "parallel": not drawing.stateful,
+    }
+    block: type[DrawBlock] = type(title, (DrawBlock,), attributes)
+    block.Manifest.__qualname__ = f"{title}.Manifest"
+    return block
 
 
 def _documentation(drawing: Drawing) -> str:
@@ -179,7 +185,7 @@ def _documentation(drawing: Drawing) -> str:
     )
 
 
-def _manifest(drawing: Drawing, title: str) -> type[DrawManifest]:
+def _manifest(drawing: Drawing, title: str, module: str) -> type[DrawManifest]:
     versions = {f"roboflow_core/{drawing.name}@v1": {}} if drawing.versions is None else drawing.versions
     names = (f"vision/{drawing.name}@v1", *versions, title)
     base = ColouredManifest if drawing.coloured else DrawManifest
@@ -188,6 +194,7 @@ def _manifest(drawing: Drawing, title: str) -> type[DrawManifest]:
         f"{title}Manifest",
         __base__=versioned,
         __doc__="The fields of the step.",
+        __module__=module,
         type=(type_literal(*names), ...),
         **drawing.fields,
     )

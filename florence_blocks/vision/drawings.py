@@ -340,3 +340,5 @@ DRAWINGS = (
 
 BLOCKS: tuple[type[DrawBlock], ...] = tuple(block_of(drawing, __name__) for drawing in DRAWINGS)
 """Every drawing as a block."""
+
+globals().update({block.__name__: block for block in BLOCKS})  # where copies of them look for them

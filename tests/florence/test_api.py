@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from PIL import Image as PilImage
 from florence_blocks import Florence2
 from florence_blocks.demo import draw_scene
 from florence_blocks.demo.metrics import iou
+from florence_blocks.requests import Request
+from florence_blocks.tasks import TASKS
+from workflow_engine import Image
 
 SCENE = draw_scene(21, shapes=3, words=1)
 OTHER = draw_scene(22, width=320, height=240, shapes=2, words=1)
@@ -46,6 +51,16 @@ def test_every_form_of_an_image_gives_the_same_answer(model: Florence2, tmp_path
     ]  # fmt: skip
     for form, options in forms:
         assert np.array_equal(model.detect_objects(form, **options).xyxy, want.xyxy), type(form)
+
+
+@pytest.mark.parametrize("copied", [lambda value: pickle.loads(pickle.dumps(value)), copy.deepcopy])
+def test_answers_are_copied_with_everything_they_say(model: Florence2, copied: Any) -> None:
+    request = Request(TASKS["object_detection"], Image.load(SCENE.image))
+    (answer,) = model.answer([request])
+    assert copied(answer) == answer and copied(answer).token_probabilities == answer.token_probabilities
+    assert model.answer([copied(request)]) == [answer]
+    found = model.detect_objects(SCENE.image)
+    assert copied(found) == found and copied(found).metadata == found.metadata
 
 
 def test_granularities_say_more_and_more(model: Florence2) -> None:
