@@ -6,7 +6,6 @@ inner workflows -> syntax -> names -> blocks and fields -> references -> kinds -
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +53,7 @@ def compile_definition(definition: Mapping[str, Any], registry: Registry) -> tup
     if wrong:
         raise WorkflowDefinitionError(wrong)
     try:
-        plan, warnings = _compile_flat(flat.definition, registry, (_compiled_again, (deepcopy(definition), registry)))
+        plan, warnings = _compile_flat(flat.definition, registry, (_compiled_again, (definition, registry)))
     except WorkflowDefinitionError as error:
         raise WorkflowDefinitionError([flat.back(problem) for problem in error.problems]) from None
     return plan, tuple(flat.back(problem) for problem in warnings)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from workflow_engine import plugins
 from workflow_engine.allocator import keep_freed_memory
@@ -19,6 +21,32 @@ from workflow_engine.plan import Plan, anew, watched
 from workflow_engine.plugins import Registry
 from workflow_engine.results import RunResult, collect
 from workflow_engine.stream import Stream
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _told_apart(method: Callable[P, R]) -> Callable[P, R]:
+    """Refuse a keyword that is an option of a method and an input of the workflow: which of them is meant, nobody can tell.
+
+    Where the inputs are given as a dict, the last positional argument, keywords that are options are options.
+    """
+    parameters = inspect.signature(method).parameters.values()
+    options = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    place = sum(parameter.kind is parameter.POSITIONAL_ONLY for parameter in parameters) - 1
+    form = f"{method.__name__}({'' if place == 1 else 'images, '}{{...}})"
+
+    @functools.wraps(method)
+    def told(*args: P.args, **keywords: P.kwargs) -> R:
+        workflow = cast(Workflow, args[0])
+        if len(args) <= place or args[place] is None:
+            both = [item.name for item in workflow.plan.inputs if item.name in keywords and item.name in options]
+            if both:
+                message = f"this workflow has an input of that name, and `{method.__name__}` an option"
+                raise WorkflowInputError([Problem(name, message, f"inputs in a dict, {form}, are told apart") for name in both])
+        return method(*args, **keywords)
+
+    return told
 
 
 class Workflow:
@@ -44,6 +72,7 @@ class Workflow:
         """The names of the inputs that take images."""
         return tuple(item.name for item in self.plan.inputs if item.is_image)
 
+    @_told_apart
     def run(
         self,
         inputs: Mapping[str, Any] | None = None,
@@ -60,8 +89,9 @@ class Workflow:
         """Run the workflow.
 
         Args:
-            inputs: the inputs by name; they may also be given as keywords. A batched input takes one value or a list with
-                one per image; images may be paths, bytes, base64, numpy (BGR), PIL, or URLs where allowed.
+            inputs: the inputs by name; they may also be given as keywords, but for those that have the name of an option. A
+                batched input takes one value or a list with one per image; images may be paths, bytes, base64, numpy (BGR),
+                PIL, or URLs where allowed.
             on_error: what happens when an element fails: `report` it and go on, or `raise` at the first.
             timeout: seconds after which the run gives up.
             cancellation: ends the run from another thread.
@@ -78,18 +108,20 @@ class Workflow:
         """
         if on_error not in ("report", "raise"):
             raise ValueError(f'on_error={on_error!r}; "report" or "raise" would fit')
-        if inputs is not None and not isinstance(inputs, Mapping):
-            raise WorkflowInputError([Problem("", f"inputs are a dict by name, not {a(inputs)}")])
+        given = _joined(inputs, named)
         keep_freed_memory()
         deadline = None if timeout is None else time.monotonic() + timeout
-        state = load_inputs(self.plan, {**(inputs or {}), **named}, allow_urls=allow_urls)
+        state = load_inputs(self.plan, given, allow_urls=allow_urls)
         permissions = Permissions(None if allow_files is None else Path(allow_files), tuple(allow_webhooks))
         report = Execution(state, on_error == "raise", deadline, cancellation, permissions).run()
         return RunResult(collect(state), report, self.registry.kinds)
 
+    @_told_apart
     def stream(
         self,
         images: Iterable[Any],
+        parameters: Mapping[str, Any] | None = None,
+        /,
         *,
         input: str | None = None,
         batch: int = 8,
@@ -99,7 +131,7 @@ class Workflow:
         allow_urls: bool = False,
         allow_files: str | Path | None = None,
         allow_webhooks: Sequence[str] = (),
-        **parameters: Any,
+        **named: Any,
     ) -> Stream:
         """Run the workflow on any number of images, in order, with bounded memory.
 
@@ -108,6 +140,8 @@ class Workflow:
 
         Args:
             images: whatever `run` takes as an image, one after the other; read lazily.
+            parameters: the other inputs by name, the same for all images; they may also be given as keywords, but for those
+                that have the name of an option.
             input: the input they are for, where the workflow has several for images.
             batch: images per run.
             ahead: runs at a time.
@@ -116,20 +150,25 @@ class Workflow:
             allow_urls: whether images may be fetched from http(s) addresses.
             allow_files: the folder in which blocks may write files; without it, none may.
             allow_webhooks: addresses to which, and below which, blocks may send requests; without them, none may.
-            **parameters: the other inputs by name, the same for all images.
+            **named: the other inputs by name.
 
         Raises:
-            WorkflowInputError: the workflow has no such image input, or several and none is named.
+            WorkflowInputError: the workflow has no such image input, or several and none is named, or a parameter is given for
+                it.
         """
         names = self.image_inputs
         if (input is None and len(names) != 1) or (input is not None and input not in names):
             wanted = "no image input" if input is None else f"no image input `{input}`"
             raise WorkflowInputError([Problem("$inputs", f"{wanted}; the workflow has {listing(names)}", "`input` names one")])
+        chosen = input or names[0]
+        given = _joined(parameters, named)
+        if chosen in given:
+            raise WorkflowInputError([Problem(chosen, "given twice: the images of the stream are for this input")])
         if batch < 1 or ahead < 1:
             raise ValueError(f"batch={batch}, ahead={ahead}; numbers of at least 1 would fit")
         stateful = any(step.block.stateful for step in self.plan.steps)
         workflow = self._with(anew(self.plan)) if stateful else self
-        return Stream(workflow, images, input or names[0], parameters, batch=batch, ahead=1 if stateful else ahead,
+        return Stream(workflow, images, chosen, given, batch=batch, ahead=1 if stateful else ahead,
                       on_error=on_error, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
                       allow_webhooks=allow_webhooks)  # fmt: skip
 
@@ -142,6 +181,17 @@ class Workflow:
 
     def _with(self, plan: Plan) -> Workflow:
         return Workflow(plan, self.warnings, self.registry, self.name, self.description)
+
+
+def _joined(inputs: Mapping[str, Any] | None, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of a dict and of keywords together."""
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise WorkflowInputError([Problem("", f"inputs are a dict by name, not {a(inputs)}")])
+    given = dict(inputs or {})
+    twice = [name for name in named if name in given]
+    if twice:
+        raise WorkflowInputError([Problem(name, "given twice: in the dict, and as a keyword") for name in twice])
+    return {**given, **named}
 
 
 def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | None = None) -> Workflow:

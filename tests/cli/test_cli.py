@@ -61,6 +61,40 @@ def test_a_folder_gives_a_line_and_a_picture_per_image(folder: Path) -> None:
     assert cv2.imread(str(folder / "out" / "i20.grey.png")).shape == (10, 20, 3)
 
 
+NAMES = ["timeout", "batch", "input", "images", "inputs", "on_error", "cancellation", "allow_urls", "self", "a-b", "out", "set"]
+
+
+def test_parameters_of_any_name_are_set(folder: Path) -> None:
+    parameters = [{"type": "WorkflowParameter", "name": name} for name in NAMES]
+    data = {f"v{place}": f"$inputs.{name}" for place, name in enumerate(NAMES)}
+    template = " ".join(f"{{{key}}}" for key in data)
+    names = {
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowImage", "name": "image"}, *parameters],
+        "steps": [{"type": "vision/string_template@v1", "name": "t", "template": template, "data": data}],
+        "outputs": [{"type": "JsonField", "name": "text", "selector": "$steps.t.output"}],
+    }  # fmt: skip
+    (folder / "names.json").write_text(json.dumps(names))
+    given = [part for place, name in enumerate(NAMES) for part in ("--set", f"{name}=v{place}")]
+    done = workflow("run", "names.json", "images", *given, "--json", "--timeout", "60", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    texts = [json.loads(line)["outputs"]["text"] for line in done.stdout.splitlines()]
+    assert texts == [" ".join(data)] * 2
+    missing = workflow("run", "names.json", "images", cwd=folder)
+    assert missing.returncode == 2 and "timeout: missing" in missing.stderr
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "9" * 5000, "[" * 100_000, "{broken"])
+def test_what_is_no_json_is_set_as_a_text(folder: Path, value: str) -> None:
+    done = workflow("run", "w.json", "images/i20.png", "--set", f"by={value}", "--json", cwd=folder)
+    assert done.returncode == 0 and json.loads(done.stdout)["outputs"]["text"] == f"20 by {value}"
+
+
+def test_images_are_not_set(folder: Path) -> None:
+    done = workflow("run", "w.json", "images", "--set", "image=images/i20.png", cwd=folder)
+    assert done.returncode == 2 and "image: given twice" in done.stderr
+
+
 def test_files_of_one_stem_do_not_overwrite_each_other(folder: Path) -> None:
     (folder / "more").mkdir()
     cv2.imwrite(str(folder / "more" / "i20.jpg"), np.zeros((10, 50, 3), np.uint8))

@@ -179,9 +179,9 @@ class _Running:
         options = self.options
         count = sources.frames if isinstance(sources, Video) else len(sources)
         with self.workflow.stream(
-            self._left(sources), input=name, batch=options.batch, timeout=options.timeout, allow_urls=options.allow_urls,
-            allow_files=options.allow_files, allow_webhooks=options.allow_webhooks,
-            on_error="raise" if options.strict else "report", **options.parameters,
+            self._left(sources), options.parameters, input=name, batch=options.batch, timeout=options.timeout,
+            allow_urls=options.allow_urls, allow_files=options.allow_files, allow_webhooks=options.allow_webhooks,
+            on_error="raise" if options.strict else "report",
         ) as stream, progress(count) as moved:  # fmt: skip
             try:
                 for item in stream:
