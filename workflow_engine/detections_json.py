@@ -1,14 +1,25 @@
-"""Detections as JSON in the form of the language, and JSON as detections."""
+"""Detections as JSON in the form of the language, and JSON as detections.
+
+What `serialise` writes, `deserialise` reads back equal: boxes, names, ids, confidences, tracks, masks with all their parts and
+holes, outlines, quads, keypoints, the other columns of `Detections.data` and the view they lie on.
+"""
 
 from __future__ import annotations
 
-from types import NoneType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
 
+from workflow_engine import rle
+from workflow_engine.checked import number, whole
 from workflow_engine.data import Origin
+from workflow_engine.detection_rows import RESERVED, Row, read_row
 from workflow_engine.detections import ORIGIN, is_detections, object_array
-from workflow_engine.keypoints import KEYPOINTS_XY, keypoint_data, keypoints
+from workflow_engine.errors import a
+from workflow_engine.keypoints import KEYPOINTS, KEYPOINTS_XY, keypoint_data, keypoints
 from workflow_engine.lazy import LazyModule
+from workflow_engine.plain import check_depth, loads, plain
 
 if TYPE_CHECKING:
     import cv2
@@ -20,21 +31,48 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
+MAX_DETECTIONS: Final = 100_000
+"""How many detections JSON may have."""
+MAX_KEYPOINTS: Final = 10_000_000
+"""How many keypoints all detections may have, each as many as the one with the most."""
+
+_TEXTS: Final = ("text", "detection_id", "parent_id")
+"""Columns of texts; a row that lacks one has an empty text."""
+
+
+# ------------------------------------------------------------------ writing
+
 
 def serialise(found: sv.Detections) -> dict[str, Any]:
     """Plain JSON in the form of the language: centre, size, class and confidence of each detection.
 
     Returns:
-        `{"image": {"width", "height"}, "predictions": [{"x", "y", "width", "height", "class", "class_id",
-        "confidence", "points"?, "keypoints"?, "text"?, "detection_id"?}]}`; `confidence` is null where the detector gives
-        none.
+        `{"image": {"width", "height"}, "origin"?, "predictions": [{"x", "y", "width", "height", "class", "class_id",
+        "confidence", "points"?, "rle_mask"?, "polygons"?, "quads"?, "keypoints"?, "tracker_id"?, ...}]}`. `image` is the size
+        of the view that the coordinates belong to, null where it is not known; `origin` is where a view that is not its own
+        root lies in it. `points` is the largest outline, for readers that know of one; `rle_mask` is the whole mask as run
+        lengths of COCO. Other columns of the data have their own names; one whose name is taken, such as the `width` of a
+        turned rectangle, stands in `columns`. What is not known is null, `confidence` where the detector gives none among it.
     """
     origin = found.metadata.get(ORIGIN)
-    size = {"width": origin.root_width, "height": origin.root_height} if isinstance(origin, Origin) and origin.is_root else None
-    return {"image": size, "predictions": [_prediction(found, index) for index in range(len(found))]}
+    written: dict[str, Any] = {"image": _size_of_view(found, origin)}
+    if isinstance(origin, Origin) and not origin.is_root:
+        written["origin"] = origin._asdict()
+    columns = {key: value for key, value in found.data.items() if key not in (*KEYPOINTS, "class_name")}
+    written["predictions"] = [_prediction(found, index, columns) for index in range(len(found))]
+    return dict(plain(written))
 
 
-def _prediction(found: sv.Detections, index: int) -> dict[str, Any]:
+def _size_of_view(found: sv.Detections, origin: Any) -> dict[str, int | None]:
+    if isinstance(origin, Origin) and origin.is_root and origin.root_width:
+        return {"width": origin.root_width, "height": origin.root_height}
+    if found.mask is not None:
+        height, width = np.shape(found.mask)[1:]
+        return {"width": width, "height": height}
+    return {"width": None, "height": None}
+
+
+def _prediction(found: sv.Detections, index: int, columns: Mapping[str, Any]) -> dict[str, Any]:
     x1, y1, x2, y2 = (float(value) for value in found.xyxy[index])
     names = found.data.get("class_name")
     row: dict[str, Any] = {
@@ -46,99 +84,215 @@ def _prediction(found: sv.Detections, index: int) -> dict[str, Any]:
         "class": None if names is None else str(names[index]),
         "class_id": None if found.class_id is None else int(found.class_id[index]),
     }
-    points = _points(found, index)
+    mask = None if found.mask is None else np.asarray(found.mask[index], bool)
+    points = _points(found, index, mask)
     if points is not None:
         row["points"] = [{"x": float(x), "y": float(y)} for x, y in points]
+    if mask is not None and mask.size:
+        row["rle_mask"] = rle.encoded(mask)
     if KEYPOINTS_XY in found.data:
         row["keypoints"] = keypoints(found, index)
-    for key in ("text", "detection_id", "parent_id"):
-        if key in found.data:
-            row[key] = str(found.data[key][index])
     if found.tracker_id is not None:
         row["tracker_id"] = int(found.tracker_id[index])
+    for key, values in columns.items():
+        place = row.setdefault("columns", {}) if key in RESERVED else row
+        place.setdefault(key, values[index])
     return row
 
 
-def _points(found: sv.Detections, index: int) -> Any:
-    """The outline of one detection as `[k, 2]`: its largest polygon or its quad; None for a plain box."""
-    if "polygons" in found.data and len(found.data["polygons"][index]):
-        return max(found.data["polygons"][index], key=lambda outline: cv2.contourArea(outline.astype(np.float32)))
-    return found.data["quads"][index] if "quads" in found.data else None
+def _points(found: sv.Detections, index: int, mask: NDArray[np.bool_] | None) -> Any:
+    """The largest outline of one detection as `[k, 2]`: its polygons', its quad or its mask's; None for a plain box."""
+    several = found.data["polygons"][index] if "polygons" in found.data else None
+    outlines = [] if several is None else [outline for outline in several if len(outline)]
+    if not outlines and "quads" in found.data:
+        outlines = [found.data["quads"][index]]
+    if not outlines and mask is not None:
+        outlines = sv.mask_to_polygons(mask)
+    return max(outlines, key=lambda outline: cv2.contourArea(np.asarray(outline, np.float32)), default=None)
+
+
+# ------------------------------------------------------------------ reading
 
 
 def deserialise(value: Any) -> sv.Detections:
-    """Read detections a caller gave: `supervision.Detections`, or the JSON that `serialise` writes.
+    """Read detections a caller gave: `supervision.Detections`, what `serialise` writes, or JSON of other programs.
+
+    Args:
+        value: detections, whose corners are put in order; a dict with `predictions`; a list of such rows; or either as text.
+            `detection_rows` tells which spellings are understood.
 
     Raises:
-        ValueError: the value is neither.
+        ValueError: the value is nothing of these, or a field does not fit; the message says where.
     """
     if is_detections(value):
-        return value  # type: ignore[no-any-return]
-    rows = value.get("predictions") if isinstance(value, dict) else value
-    if not isinstance(rows, (list, tuple)) or not all(isinstance(row, dict) for row in rows):
+        return in_order(value)
+    if isinstance(value, str):
+        value = _parsed(value)
+    rows = value.get("predictions") if isinstance(value, Mapping) else value
+    if not isinstance(rows, (list, tuple)):
         raise ValueError(
-            f"a {type(value).__name__} is not detections; supervision.Detections or "
+            f"{a(value)} is not detections; supervision.Detections or "
             '{"predictions": [{"x", "y", "width", "height", "class", "confidence"}]} would fit'
         )
-    found = _from_rows(list(rows))
-    size = value.get("image") if isinstance(value, dict) else None
-    if size:
-        width, height = int(size["width"]), int(size["height"])
-        found.metadata[ORIGIN] = Origin(root_width=width, root_height=height)
-        if "polygons" in found.data:
-            found.mask = _masks(found.data["polygons"], width, height)
-    return found
+    if len(rows) > MAX_DETECTIONS:
+        raise ValueError(f"{len(rows)} detections; at most {MAX_DETECTIONS} would fit")
+    check_depth(rows)
+    size, origin = None, None
+    if isinstance(value, Mapping):
+        size = _size(value.get("image"))
+        origin = _origin(value.get("origin"))
+    read = [read_row(row, f"predictions[{place}]") for place, row in enumerate(rows)]
+    return _detections(read, size, origin)
 
 
-def _masks(polygons: Any, width: int, height: int) -> NDArray[np.bool_]:
-    """The masks `[n, height, width]` of outlines; of a plain box among them, none of its pixels."""
-    masks = np.zeros((len(polygons), height, width), np.uint8)
-    for mask, outlines in zip(masks, polygons, strict=True):
-        cv2.fillPoly(mask, [outline.astype(np.int32) for outline in outlines], [1])
-    return masks.astype(bool)
+def in_order(found: sv.Detections) -> sv.Detections:
+    """Detections whose boxes go from the upper left corner to the lower right one; the given ones stay as they are."""
+    boxes = np.asarray(found.xyxy)
+    if not len(found) or (boxes[:, :2] <= boxes[:, 2:]).all():
+        return found
+    corners = np.hstack([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])])
+    return replace(found, xyxy=corners)
 
 
-def _from_rows(rows: list[dict[str, Any]]) -> sv.Detections:
-    for index, row in enumerate(rows):
-        missing = [key for key in ("x", "y", "width", "height") if not isinstance(row.get(key), (int, float))]
-        if missing:
-            raise ValueError(f"predictions[{index}] lacks the numbers {', '.join(missing)}")
-        _check_keypoints(row.get("keypoints"), f"predictions[{index}].keypoints")
-    boxes = [
-        [r["x"] - r["width"] / 2, r["y"] - r["height"] / 2, r["x"] + r["width"] / 2, r["y"] + r["height"] / 2] for r in rows
-    ]
-    names = [str(row.get("class", "")) for row in rows]
-    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
-    scores = [row.get("confidence") for row in rows]
-    data: dict[str, Any] = {"class_name": np.array(names, dtype=object)}
-    for key in ("text", "detection_id", "parent_id"):
-        if any(key in row for row in rows):
-            data[key] = np.array([str(row.get(key, "")) for row in rows], dtype=object)
-    tracks = [row.get("tracker_id") for row in rows]
-    if any("points" in row for row in rows):
-        outlines = [[np.array([[p["x"], p["y"]] for p in row["points"]])] if row.get("points") else [] for row in rows]
-        data["polygons"] = object_array(outlines)
-    if any("keypoints" in row for row in rows):
-        data.update(keypoint_data([row.get("keypoints") or [] for row in rows]))
+def _parsed(text: str) -> Any:
+    try:
+        return loads(text)
+    except ValueError as error:
+        raise ValueError(f"the text is no JSON of detections: {error}") from None
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    """The width and height of the view, where they are told."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError(f'image: {a(value)}; {{"width", "height"}} would fit')
+    if value.get("width") is None and value.get("height") is None:
+        return None
+    width, height = (whole(value.get(key), f"image.{key}", least=1, most=rle.MAX_PIXELS) for key in ("width", "height"))
+    if width * height > rle.MAX_PIXELS:
+        raise ValueError(f"image: {width}x{height} pixels; at most {rle.MAX_PIXELS} would fit")
+    return width, height
+
+
+def _origin(value: Any) -> Origin | None:
+    """Where a view lies in its root, where that is told."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not set(Origin._fields) >= set(value):
+        raise ValueError(f"origin: {a(value)}; an object of {', '.join(Origin._fields)} would fit")
+    told: dict[str, Any] = {}
+    for key, item in value.items():
+        where = f"origin.{key}"
+        sides = key.endswith(("width", "height"))
+        told[key] = whole(item, where, least=0, most=rle.MAX_PIXELS) if sides else number(item, where)
+        if key.startswith("scale") and told[key] <= 0:
+            raise ValueError(f"{where}: {item!r}; a number over 0 would fit")
+    origin = Origin(**told)
+    if origin.root_width * origin.root_height > rle.MAX_PIXELS:
+        raise ValueError(f"origin: a root of {origin.root_width}x{origin.root_height}; {rle.MAX_PIXELS} pixels would fit")
+    return origin
+
+
+def _detections(rows: Sequence[Row], size: tuple[int, int] | None, origin: Origin | None) -> sv.Detections:
+    names = [row.name for row in rows]
+    data: dict[str, Any] = {}
+    if not rows or any(name is not None for name in names):
+        data["class_name"] = object_array([name or "" for name in names])
+    if any(row.outlines is not None for row in rows):
+        data["polygons"] = object_array([row.outlines or [] for row in rows])
+    if any(row.quad is not None for row in rows):
+        data["quads"] = np.array([_corners(row) if row.quad is None else row.quad for row in rows])
+    if any(row.keypoints is not None for row in rows):
+        data.update(_keypoint_data([row.keypoints or [] for row in rows]))
+    for key in dict.fromkeys(key for row in rows for key in row.rest):
+        data[key] = _column(key, [row.rest.get(key) for row in rows])
+    size = size or next((rle.size_of(row.runs, f"predictions[{place}].rle_mask")
+                         for place, row in enumerate(rows) if row.runs is not None), None)  # fmt: skip
+    origin = origin or (None if size is None else Origin(root_width=size[0], root_height=size[1]))
     return sv.Detections(
-        xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
-        confidence=np.array(scores, dtype=float) if rows and None not in scores else None,
-        class_id=np.array([row.get("class_id", order[name]) for row, name in zip(rows, names, strict=True)], dtype=int),
-        tracker_id=np.array(tracks, dtype=int) if rows and None not in tracks else None,
+        xyxy=np.array([row.box for row in rows], dtype=float).reshape(-1, 4),
+        mask=_masks(rows, size, origin),
+        confidence=_confidences(rows),
+        class_id=_class_ids(rows),
+        tracker_id=_tracks(rows),
         data=data,
+        metadata={} if origin is None else {ORIGIN: origin},
     )
 
 
-def _check_keypoints(points: Any, where: str) -> None:
-    if points is None:
-        return
-    if not isinstance(points, (list, tuple)) or not all(
-        isinstance(point, dict)
-        and point.get("class")
-        and all(isinstance(point.get(key), (int, float)) for key in ("x", "y"))
-        and isinstance(point.get("class_id", 0), int)
-        and abs(point.get("class_id", 0)) < 2**31
-        and isinstance(point.get("confidence"), (int, float, NoneType))
-        for point in points
-    ):
-        raise ValueError(f'{where} is no list of {{"x", "y", "class", "class_id", "confidence"}}')
+def _corners(row: Row) -> list[list[float]]:
+    x1, y1, x2, y2 = row.box
+    return [[x1, y1], [x2, y1], [x2, y2], [x1, y2]]
+
+
+def _confidences(rows: Sequence[Row]) -> NDArray[np.float64] | None:
+    """How sure every detection is, NaN where a row does not say; None where no row does."""
+    if all(row.confidence is None for row in rows):
+        return None
+    return np.array([np.nan if row.confidence is None else row.confidence for row in rows], dtype=float)
+
+
+def _class_ids(rows: Sequence[Row]) -> NDArray[np.int64] | None:
+    """The id of every class; one that is not told is that of the name elsewhere, else the next that is free."""
+    if rows and all(row.number is None and (row.name is None or row.has_null_id) for row in rows):
+        return None
+    ids: dict[str, int] = {}
+    for row in rows:
+        if row.number is not None:
+            ids.setdefault(row.name or "", row.number)
+    used = set(ids.values())
+    free = (number for number in count() if number not in used)
+    for row in rows:
+        if row.number is None and (row.name or "") not in ids:
+            ids[row.name or ""] = next(free)
+    return np.array([ids[row.name or ""] if row.number is None else row.number for row in rows], dtype=np.int64)
+
+
+def _tracks(rows: Sequence[Row]) -> NDArray[np.int64] | None:
+    """The track of every detection, -1 where a row has none; None where no row has one."""
+    if all(row.track is None for row in rows):
+        return None
+    return np.array([-1 if row.track is None else row.track for row in rows], dtype=np.int64)
+
+
+def _keypoint_data(several: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    if len(several) * max(map(len, several)) > MAX_KEYPOINTS:
+        raise ValueError(f"more than {MAX_KEYPOINTS} keypoints, each detection having as many as the one with the most")
+    return keypoint_data(several)
+
+
+def _column(key: str, values: list[Any]) -> NDArray[Any]:
+    """A column of the data: numbers as numbers, NaN where a row has none; everything else as it is."""
+    if key in _TEXTS:
+        return object_array(["" if value is None else str(value) for value in values])
+    known = [value for value in values if value is not None]
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known) and len(known) < len(values):
+        values = [np.nan if value is None else value for value in values]
+    if any(isinstance(value, (str, Mapping)) or value is None for value in values):
+        return object_array(values)
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):  # lists of different lengths
+        return object_array(values)
+    return array if array.dtype.kind in "biuf" else object_array(values)
+
+
+def _masks(rows: Sequence[Row], size: tuple[int, int] | None, origin: Origin | None) -> NDArray[np.bool_] | None:
+    """The masks `[n, height, width]` of run lengths and outlines; of a plain box among them, none of its pixels."""
+    if size is None or not any(row.runs is not None or row.filled for row in rows):
+        return None
+    width, height = size
+    root = width * height if origin is None else origin.root_width * origin.root_height
+    if len(rows) * max(width * height, root) > rle.MAX_MASK_PIXELS:
+        raise ValueError(f"{len(rows)} masks of {width}x{height}; at most {rle.MAX_MASK_PIXELS} pixels in all would fit")
+    masks = np.zeros((len(rows), height, width), bool)
+    for place, (mask, row) in enumerate(zip(masks, rows, strict=True)):
+        if row.runs is not None:
+            where = f"predictions[{place}].rle_mask"
+            if (own := rle.size_of(row.runs, where)) != size:
+                raise ValueError(f"{where}.size: {own[0]}x{own[1]} pixels on an image of {width}x{height}")
+            mask[:] = rle.decoded(row.runs, where)
+        elif row.filled and row.outlines:
+            cv2.fillPoly(mask.view(np.uint8), [outline.astype(np.int32) for outline in row.outlines], [1])
+    return masks
