@@ -26,7 +26,11 @@ its value; with several outputs, a dict with exactly their names. `dimension` sa
 
     0   one answer per element
     +1  a list of answers per element: each opens a new element one dimension deeper (crops)
-    -1  the deepest inputs arrive as lists with the inner elements; one answer per outer element (collapse)
+    -1  the deepest inputs arrive as lists with the inner elements; one answer per outer element (collapse). `inner` names
+        the fields this is meant for; a collapse of values that are one per image gives one answer per run
+
+None is no value: what a block answers None for, is skipped by the next block, unless that one has `accepts_missing` or the
+field says that it may be null (`Value[str | None]`).
 
 A batched block may return an exception in place of an element's answer: that element alone has failed.
 A block never sees lineage, selectors or other steps.
@@ -250,6 +254,8 @@ class Block(ABC):
         outputs: its outputs by name.
         dimension: how much deeper its answers lie than its inputs: 0, +1 or -1.
         batched: whether `run` is called once for all elements, with lists of one entry per element for every field.
+        inner: where it closes a dimension, the fields that arrive as lists; the others lie one dimension above. Without
+            names, whatever is deepest arrives as lists.
         accepts_missing: whether skipped and failed inputs arrive as None instead of skipping the element.
         light: whether `run` takes microseconds, so that it is called on the scheduling thread.
         parallel: whether `run` may be called from several threads at once: it keeps nothing and spends its time outside of
@@ -261,6 +267,7 @@ class Block(ABC):
     Manifest: ClassVar[type[BlockManifest]]
     outputs: ClassVar[Mapping[str, Output]] = {}
     dimension: ClassVar[int] = 0
+    inner: ClassVar[tuple[str, ...]] = ()
     batched: ClassVar[bool] = False
     accepts_missing: ClassVar[bool] = False
     light: ClassVar[bool] = False

@@ -75,7 +75,10 @@ class StepCall:
 
     def _is_inner(self, field: BoundField) -> bool:
         """Whether a field of a collapse arrives as the list of its inner elements."""
-        return self.collapses and any(source.level == self.step.level for source in field.sources)
+        if not self.collapses:
+            return False
+        named = self.step.block.inner
+        return field.name in named if named else any(source.level == self.step.level for source in field.sources)
 
     def _inner_lists(self, field: BoundField) -> tuple[list[Any], None]:
         """A deep field of a collapse: for every outer element the inner values that are there."""
@@ -122,7 +125,7 @@ class StepCall:
         items, lacks = column.items, None
         if not column.whole:
             if not self.step.block.accepts_missing:
-                lacks = [_follow(item) for item in items]
+                lacks = [_lack(item, source) for item in items]
             items = [None if isinstance(item, (Skipped, Failed)) else item for item in items]
         if source.convert is not None:
             items, lacks = _converted(items, source.convert, lacks)
@@ -249,6 +252,14 @@ def _follow(item: Any) -> Skipped | None:
     if isinstance(item, Failed):
         return Skipped(f"`{item.error.step}` failed")
     return item if isinstance(item, Skipped) else None
+
+
+def _lack(item: Any, source: Source) -> Skipped | None:
+    """Why the element of a value is skipped, if it is; null is no value but where it is meant to be one."""
+    if item is None and not source.nullable:
+        step, name = source.column
+        return Skipped(f"no value from `{step}`" if step else f"no value in `$inputs.{name}`")
+    return _follow(item)
 
 
 def _verdict(decision: Any, step: str, gate: str) -> Skipped | None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from workflow_engine.block import Reference
 from workflow_engine.drafts import Draft, Use, draft_steps, loose_selectors, target_problems
-from workflow_engine.errors import Problem, WorkflowDefinitionError
+from workflow_engine.errors import Problem, WorkflowDefinitionError, listing
 from workflow_engine.flatten import flatten
 from workflow_engine.graph import cycles, run_order
 from workflow_engine.kinds import IMAGE, Kind
@@ -139,15 +139,32 @@ def _assign_level(state: _Compilation, draft: Draft) -> None:
     if level is None:
         state.problems.append(_mixed(state, draft, used))
         return
-    depth, name = state.lineage.depth(level), draft.name
-    if draft.block.dimension > 0 and depth < 1:
-        state.problems.append(Problem(draft.place, "it opens a dimension, but none of its inputs is a batch of images"))
-    elif draft.block.dimension < 0 and depth < 2:
+    if draft.block.dimension < 0:
+        wrong = _depth_problem(state, draft, used, level)
+        if wrong is not None:
+            state.problems.append(wrong)
+            return
+    state.run_levels[draft.name] = level
+    state.output_levels[draft.name] = _answer_level(state.lineage, level, draft)
+
+
+def _depth_problem(state: _Compilation, draft: Draft, used: Mapping[str, int], level: int) -> Problem | None:
+    """What is wrong with the depths of a block that closes a dimension: its inner inputs lie one deeper than the others."""
+    if not draft.block.inner:
         message = "it closes a dimension, but its deepest input has none to close"
-        state.problems.append(Problem(draft.place, f"{message} ({state.lineage.describe(level)}); crops would fit"))
-    else:
-        state.run_levels[name] = level
-        state.output_levels[name] = _answer_level(state.lineage, level, draft)
+        said = f"{message} ({state.lineage.describe(level)}); values of images or crops would fit"
+        return Problem(draft.place, said) if level == RUN else None
+    for use in draft.uses:
+        found, inner = used.get(use.place), use.field in draft.block.inner
+        if found is None or (found == level) == inner:
+            continue
+        described = state.lineage.describe(found)
+        if inner:
+            message = f"it closes the dimension of this input ({described}), but another one is deeper"
+            return Problem(use.place, f"{message} ({state.lineage.describe(level)}); values that are as deep would fit")
+        inside = listing(draft.block.inner)
+        return Problem(use.place, f"it is as deep as {inside} ({described}); {inside} of crops or slices of it would fit")
+    return None
 
 
 def _answer_level(lineage: Lineage, level: int, draft: Draft) -> int:
@@ -251,7 +268,17 @@ def _source(state: _Compilation, use: Use) -> Source:
     selector, adapter = use.reference.selector, use.reference.literal
     level = _level_of(state, selector)
     assert level is not None
-    return Source(use.key, column_of(selector), level, _converter(adapter, use.place) if adapter else None)
+    parameter = selector.root == "inputs" and level == RUN
+    convert = _converter(adapter, use.place) if adapter else None
+    return Source(use.key, column_of(selector), level, convert, nullable=parameter or _takes_null(adapter))
+
+
+def _takes_null(adapter: TypeAdapter[Any] | None) -> bool:
+    """Whether null is among the values of a field."""
+    try:
+        return adapter is not None and adapter.validate_python(None) is None
+    except ValidationError:
+        return False
 
 
 def _converter(adapter: TypeAdapter[Any], place: str) -> Callable[[Any], Any]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from workflow_engine.block import Block, Output
 from workflow_engine.kinds import Kind
-from workflow_engine.lineage import Level
+from workflow_engine.lineage import RUN, Level
 
 Column = tuple[str, str]
 """The name of a column of values: (step, output), or ("", input)."""
@@ -50,12 +50,14 @@ class Source:
         column: the column to read.
         level: the level of that column.
         convert: validates and converts a value, where the field takes literals too.
+        nullable: whether null is a value here: that of a parameter, or of a field that says so. Elsewhere it is none.
     """
 
     key: int | str | None
     column: Column
     level: int
     convert: Callable[[Any], Any] | None
+    nullable: bool
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,28 @@ class Plan:
 
     def __reduce__(self) -> Made:
         return self.made
+
+    @property
+    def image_level(self) -> int:
+        """The level of the input images; that of the run where no input is a batch."""
+        return max((self.path(item.level)[-1] for item in self.inputs if item.level != RUN), default=RUN)
+
+    def path(self, level: int) -> list[int]:
+        """A level and all above it but the run, deepest first."""
+        path = []
+        current: int | None = level
+        while current is not None and current != RUN:
+            path.append(current)
+            current = self.levels[current].parent
+        return path
+
+    def of_images(self, level: int) -> bool:
+        """Whether the values of a level belong to one input image each, rather than to the whole run."""
+        return self.image_level in self.path(level)
+
+    def joining(self) -> str | None:
+        """A step that makes one value of those of all images; None where every image is worked on for itself."""
+        return next((step.name for step in self.steps if self.of_images(step.level) and step.output_level == RUN), None)
 
 
 def anew(plan: Plan) -> Plan:

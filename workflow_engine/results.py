@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workflow_engine.kinds import ANY, STANDARD_KINDS, Kind
-from workflow_engine.lineage import RUN
 from workflow_engine.plan import PlannedOutput
 from workflow_engine.plugins import registry
 from workflow_engine.report import Failed, RunReport, Skipped
@@ -19,8 +18,9 @@ class RunResult:
     """What a run gave.
 
     Attributes:
-        outputs: one dict per input image, by output name; a single one when nothing is batched. Values of crops are
-            nested lists. A skipped or failed element is None; the report says which and why.
+        outputs: one dict per input image, by output name; a single one when no output is of images. Values of crops are
+            nested lists, those of the whole run are in every row. A skipped or failed element is None; the report says
+            which and why.
         report: what each step did.
     """
 
@@ -67,9 +67,9 @@ def to_json(value: Any, kinds: Mapping[str, Kind]) -> Any:
 
 
 def collect(state: RunState) -> list[dict[str, Any]]:
-    """The outputs of a finished run, one row per input image."""
-    batched = [level.id for level in state.plan.levels if level.depth == 1]
-    rows = state.size(batched[0]) if batched else 1
+    """The outputs of a finished run: one row per input image, a single one where all outputs are of the whole run."""
+    of_images = any(state.plan.of_images(output.level) for output in state.plan.outputs)
+    rows = state.size(state.plan.image_level) if of_images else 1
     table = {output.name: _rows(state, output, rows) for output in state.plan.outputs}
     return [{name: column[row] for name, column in table.items()} for row in range(rows)]
 
@@ -79,9 +79,9 @@ def _rows(state: RunState, output: PlannedOutput, rows: int) -> list[Any]:
     items = (
         keyed[""] if "" in keyed else [dict(zip(keyed, values, strict=True)) for values in zip(*keyed.values(), strict=True)]
     )
-    if output.level == RUN:
-        return items * rows
-    return state.nest(items, output.level, depth=1)
+    if state.plan.of_images(output.level):
+        return state.nest(items, output.level, depth=1)
+    return state.nest(items, output.level, depth=0) * rows
 
 
 def _column(state: RunState, output: PlannedOutput, key: str) -> list[Any]:

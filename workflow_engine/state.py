@@ -35,7 +35,7 @@ class LiveLevel:
 
 @dataclass
 class Values:
-    """One column; `whole` says that nothing in it is missing."""
+    """One column; `whole` says that nothing in it is missing or null."""
 
     items: list[Any]
     whole: bool
@@ -53,7 +53,7 @@ class RunState:
 
     def store(self, column: Column, items: list[Any]) -> None:
         """Keep a column."""
-        whole = not any(type(item) is Skipped or type(item) is Failed for item in items)
+        whole = not any(item is None or type(item) is Skipped or type(item) is Failed for item in items)
         self.columns[column] = Values(items, whole)
 
     def size(self, level: int) -> int:

@@ -1,7 +1,7 @@
 """Streams: any number of images through a workflow, in order, with bounded memory.
 
 Images are taken from an iterable in batches. While some batches run, the next ones are read, and whoever consumes the stream
-works on the results that are there already.
+works on the results that are there already. Where a step joins all images (it collapses them to one list), all are one batch.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class StreamTotals:
     seconds: float = 0.0
     steps: dict[str, StepReport] = field(default_factory=dict)
 
-    def add(self, result: RunResult) -> None:
-        """Count one more run."""
-        self.images += len(result.outputs)
+    def add(self, result: RunResult, images: int = 1) -> None:
+        """Count one more run, of so many images."""
+        self.images += images
         self.errors += len(result.report.errors)
         self.seconds += result.report.seconds
         for name, step in result.report.steps.items():
@@ -68,8 +68,8 @@ class Stream(Iterator[Streamed]):
     """
 
     def __init__(
-        self, workflow: Workflow, images: Iterable[Any], name: str, parameters: Mapping[str, Any], *, batch: int, ahead: int,
-        **options: Any,
+        self, workflow: Workflow, images: Iterable[Any], name: str, parameters: Mapping[str, Any], *, batch: int | None,
+        ahead: int, **options: Any,
     ) -> None:  # fmt: skip
         self.totals = StreamTotals()
         self._workflow, self._name, self._parameters, self._options = workflow, name, parameters, options
@@ -118,10 +118,13 @@ class Stream(Iterator[Streamed]):
             self._running.append((sources, run))
 
     def _keep(self, sources: list[Any], result: RunResult) -> None:
-        self.totals.add(result)
-        for row, (source, outputs) in enumerate(zip(sources, result.outputs, strict=True)):
-            errors = tuple(error for error in result.report.errors if not error.element or error.element[0] == row)
-            skips = tuple(skip for skip in result.report.skips if not skip.element or skip.element[0] == row)
+        self.totals.add(result, len(sources))
+        plan, report = self._workflow.plan, result.report
+        whole = {step.name for step in plan.steps if not plan.of_images(step.level)}
+        rows = result.outputs if len(result.outputs) == len(sources) else result.outputs * len(sources)
+        for row, (source, outputs) in enumerate(zip(sources, rows, strict=True)):
+            errors = tuple(error for error in report.errors if error.step in whole or error.element[:1] in ((), (row,)))
+            skips = tuple(skip for skip in report.skips if skip.step in whole or skip.element[:1] in ((), (row,)))
             self._ready.append(Streamed(self._count, source, outputs, errors, skips))
             self._count += 1
 

@@ -136,14 +136,15 @@ class Workflow:
         """Run the workflow on any number of images, in order, with bounded memory.
 
         At most `ahead * batch` images are read and not yet consumed. Blocks that keep something from image to image, such as
-        trackers, are made anew for every stream and see its images one after the other.
+        trackers, are made anew for every stream and see its images one after the other. Where a step makes one value of all
+        images of a run, such as a `dimension_collapse` of what was found on each, all images are read first and are one run.
 
         Args:
             images: whatever `run` takes as an image, one after the other; read lazily.
             parameters: the other inputs by name, the same for all images; they may also be given as keywords, but for those
                 that have the name of an option.
             input: the input they are for, where the workflow has several for images.
-            batch: images per run.
+            batch: images per run; all, where a step joins them.
             ahead: runs at a time.
             on_error: `report` failed elements and go on, or `raise` at the first.
             timeout: seconds after which a run of one batch gives up.
@@ -168,7 +169,8 @@ class Workflow:
             raise ValueError(f"batch={batch}, ahead={ahead}; numbers of at least 1 would fit")
         stateful = any(step.block.stateful for step in self.plan.steps)
         workflow = self._with(anew(self.plan)) if stateful else self
-        return Stream(workflow, images, chosen, given, batch=batch, ahead=1 if stateful else ahead,
+        size = None if self.plan.joining() else batch
+        return Stream(workflow, images, chosen, given, batch=size, ahead=1 if stateful else ahead,
                       on_error=on_error, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
                       allow_webhooks=allow_webhooks)  # fmt: skip
 

@@ -163,6 +163,7 @@ class DetectionsClassesReplacement(Block):
 
     outputs = DETECTIONS_OUTPUT
     dimension = -1
+    inner = ("classification_predictions",)
 
     def run(
         self,

@@ -107,6 +107,7 @@ class DetectionsStitch(Block):
 
     outputs = DETECTIONS_OUTPUT
     dimension = -1
+    inner = ("predictions",)
 
     def run(
         self,

@@ -248,6 +248,7 @@ class DimensionCollapse(Block):
 
     outputs = {"output": Output(LIST_OF_VALUES)}
     dimension = -1
+    inner = ("data",)
     light = True
 
     def run(self, data: list[Any]) -> list[Any]:

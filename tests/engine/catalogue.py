@@ -163,7 +163,8 @@ DEFINITIONS = (
     Mistake("crops and slices in one step", both(
         step(type="vision/image_slicer@v1", image="$inputs.image"),
         put("steps.6.data", {"n": "$steps.crop.crops", "m": "$steps.more.slices"}))),
-    Mistake("a collapse of what is not nested", step(type="vision/dimension_collapse@v1", data="$inputs.smallest")),
+    Mistake("a stitch of what was not sliced", step(type="vision/detections_stitch@v1", reference_image="$inputs.image",
+                                                    predictions="$steps.find.predictions")),
     Mistake("an output of nothing", put("outputs.0.selector", "$steps.describe.captions")),
     Mistake("an output without a selector", drop("outputs.0.selector")),
     Mistake("two outputs of one name", put("outputs.1.name", "captions")),

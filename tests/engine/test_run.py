@@ -139,14 +139,89 @@ def test_a_block_that_accepts_missing_values_sees_none_for_them() -> None:
     assert rows(toy_workflow(steps, {"o": "$steps.s2.value"}), x=[1, 0]) == [1, 5]
 
 
-def test_a_none_that_a_block_made_is_a_value_and_is_not_skipped() -> None:
-    workflow = toy_workflow(
-        [{"type": "toy/nothing@v1", "value": "$inputs.x"}, {"type": "toy/liar@v1", "value": "$steps.s0.value"}],
-        {"o": "$steps.s1.number"},
-    )
+NOTHING = {"type": "toy/nothing@v1", "value": "$inputs.x"}
+
+
+def test_a_none_that_a_block_made_is_its_answer_and_no_value_for_the_next() -> None:
+    workflow = toy_workflow([NOTHING, {"type": "toy/liar@v1", "value": "$steps.s0.value"}],
+                            {"none": "$steps.s0.value", "o": "$steps.s1.number"})  # fmt: skip
     result = workflow.run(x=[1])
-    assert result.outputs == [{"o": None}] and not result.report.skips
-    assert result.report.steps["s1"].done == 1
+    assert result.outputs == [{"none": None, "o": None}]
+    assert result.report.steps["s0"].done == 1 and result.report.steps["s1"].skipped == 1
+    assert [(skip.step, skip.element, skip.reason) for skip in result.report.skips] == [("s1", (0,), "no value from `s0`")]
+
+
+def test_a_null_in_a_batch_that_is_given_is_no_value_either() -> None:
+    workflow = toy_workflow([{"type": "toy/echo@v1", "value": "$inputs.x"}], {"o": "$steps.s0.value"})
+    result = workflow.run(x=[1, None])
+    assert [row["o"] for row in result.outputs] == [1, None]
+    assert [(skip.step, skip.element, skip.reason) for skip in result.report.skips] == [
+        ("s0", (1,), "no value in `$inputs.x`")]  # fmt: skip
+
+
+def test_none_arrives_where_it_is_meant_to_be_a_value() -> None:
+    titled = {"type": "toy/titled@v1", "title": "$steps.s0.value", "text": "a"}
+    first = {"type": "toy/first_of@v1", "values": ["$steps.s0.value", "$inputs.p"]}
+    echoed = {"type": "toy/echo@v1", "value": "$inputs.p"}
+    workflow = toy_workflow([NOTHING, titled, first, echoed],
+                            {"t": "$steps.s1.text", "f": "$steps.s2.value", "e": "$steps.s3.value"})  # fmt: skip
+    result = workflow.run(x=[1], p=None)
+    assert result.outputs == [{"t": "None: a", "f": "nothing", "e": None}] and not result.report.skips
+
+
+def test_a_collapse_leaves_out_what_has_no_value() -> None:
+    nothing = {"type": "toy/nothing@v1", "value": "$steps.s0.item"}
+    joined = {"type": "toy/join@v1", "items": "$steps.s1.value"}
+    assert rows(toy_workflow([SPLIT, nothing, joined], {"o": "$steps.s2.text"}), x=[[1, 2], []]) == ["", ""]
+
+
+# --------------------------------------------------------------------------- one value of all images
+
+JOINED = {"type": "toy/join@v1", "items": "$inputs.x"}
+
+
+def test_a_collapse_of_what_is_one_per_image_gives_one_per_run() -> None:
+    workflow = toy_workflow([JOINED, {"type": "toy/echo@v1", "value": "$inputs.x"}], {"o": "$steps.s0.text"})
+    assert workflow.run(x=[1, 2, 3]).outputs == [{"o": "1,2,3"}]
+    assert workflow.run(x=[]).outputs == [{"o": ""}]
+
+
+def test_a_value_of_the_run_is_in_every_row_and_joins_every_image() -> None:
+    joined = {"type": "toy/echo@v1", "value": "$steps.s0.text"}
+    both = {"type": "toy/titled@v1", "title": "$steps.s0.text", "text": "$inputs.x"}
+    workflow = toy_workflow([JOINED, joined, both], {"o": "$steps.s1.value", "t": "$steps.s2.text"})
+    assert workflow.run(x=["a", "b"]).outputs == [{"o": "a,b", "t": "a,b: a"}, {"o": "a,b", "t": "a,b: b"}]
+
+
+def test_a_gate_on_images_leaves_some_out_of_the_list_of_the_run() -> None:
+    gate = {"type": "toy/gate@v1", "value": "$inputs.x", "next_steps": ["$steps.s1"]}
+    assert toy_workflow([gate, JOINED], {"o": "$steps.s1.text"}).run(x=[1, 0, 2]).outputs == [{"o": "1,2"}]
+
+
+def test_a_dimension_opens_on_a_value_of_the_run() -> None:
+    parts = {"type": "toy/split@v1", "items": "$steps.s0.text"}
+    again = {"type": "toy/join@v1", "items": "$steps.s1.item", "title": "="}
+    outputs = {"parts": "$steps.s1.item", "again": "$steps.s2.text"}
+    workflow = toy_workflow([JOINED, parts, again], outputs)
+    assert workflow.run(x=[1, 2]).outputs == [{"parts": ["1", ",", "2"], "again": "=1,,,2"}]
+    beside = toy_workflow([JOINED, parts, again], {**outputs, "x": "$inputs.x"}).run(x=[1, 2]).outputs
+    assert beside == [{"parts": ["1", ",", "2"], "again": "=1,,,2", "x": number} for number in (1, 2)]
+
+
+def test_a_dimension_opens_on_a_parameter_where_nothing_is_batched() -> None:
+    workflow = toy_workflow([{"type": "toy/split@v1", "items": "$inputs.p"}], {"o": "$steps.s0.item"}, [
+        {"type": "WorkflowParameter", "name": "p"}])  # fmt: skip
+    assert workflow.run(p=[1, 2]).outputs == [{"o": [1, 2]}]
+
+
+def test_a_stream_whose_images_are_joined_is_one_run() -> None:
+    steps = [{"type": "toy/width@v1", "image": "$inputs.image"}, {"type": "toy/join@v1", "items": "$steps.s0.width"}]
+    inputs = [{"type": "WorkflowImage", "name": "image"}]
+    images = [np.zeros((8, width, 3), np.uint8) for width in (10, 11, 12)]
+    only = toy_workflow(steps, {"o": "$steps.s1.text"}, inputs)
+    assert [item.outputs for item in only.stream(images, batch=1)] == [{"o": "10,11,12"}] * 3
+    both = toy_workflow(steps, {"w": "$steps.s0.width", "o": "$steps.s1.text"}, inputs)
+    assert [item.outputs["w"] for item in both.stream(images, batch=1)] == [10, 11, 12]
 
 
 # --------------------------------------------------------------------------- failures

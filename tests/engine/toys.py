@@ -91,6 +91,22 @@ class Join(Block):
         return title + ",".join(str(item) for item in items)
 
 
+class Heads(Block):
+    """Closes the dimension of one input by name, beside another one of which each has several."""
+
+    class Manifest(BlockManifest):
+        type: Literal["toy/heads@v1"]
+        heads: AnyReference
+        items: AnyReference
+
+    outputs = {"text": Output(STRING)}
+    dimension = -1
+    inner = ("items",)
+
+    def run(self, heads: Any, items: list[Any]) -> str:
+        return f"{heads}: {items}"
+
+
 class BatchDouble(Block):
     """One call for all elements; an odd one out fails alone."""
 
@@ -135,6 +151,20 @@ class FirstOf(Block):
         return next((value for value in values if value is not None), "nothing")
 
 
+class Titled(Block):
+    """A field that may be null beside one that may not."""
+
+    class Manifest(BlockManifest):
+        type: Literal["toy/titled@v1"]
+        title: Value[str | None] = None
+        text: Value[str] = ""
+
+    outputs = {"text": Output(STRING)}
+
+    def run(self, title: str | None, text: str) -> str:
+        return f"{title}: {text}"
+
+
 class Wait(Block):
     """Sleeps, and notes how many of its kind sleep at once."""
 
@@ -173,7 +203,7 @@ class Liar(Block):
 
 
 class Nothing(Block):
-    """Answers None, which is a value."""
+    """Answers None, which is no value for whoever reads it."""
 
     class Manifest(BlockManifest):
         type: Literal["toy/nothing@v1"]
@@ -199,7 +229,7 @@ class Width(Block):
         return {"width": image.width, "image": image}
 
 
-TOYS = [Add, Echo, Split, Join, BatchDouble, Gate, FirstOf, Wait, Liar, Nothing, Width]
+TOYS = [Add, Echo, Split, Join, Heads, BatchDouble, Gate, FirstOf, Titled, Wait, Liar, Nothing, Width]
 
 
 class ToyPlugin:

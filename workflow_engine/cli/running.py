@@ -144,6 +144,10 @@ def _results(workflow: Workflow, sources: Sequence[Any] | Video, options: RunOpt
     if stateful and options.earlier in ("resume", "retry"):
         raise ArgumentError(f"step `{stateful[0]}` remembers what came before, so a run cannot go on in the middle; "
                             "--overwrite starts anew")  # fmt: skip
+    joining = workflow.plan.joining()
+    if joining and options.earlier in ("resume", "retry"):
+        raise ArgumentError(f"step `{joining}` joins all images of a run, so a run cannot go on in the middle; --overwrite "
+                            "starts anew")  # fmt: skip
     if options.out.suffix.lower() not in VIDEO_SUFFIXES:
         return Kept(options.out, options.earlier)
     if not isinstance(sources, Video):
