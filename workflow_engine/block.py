@@ -260,6 +260,9 @@ class Block(ABC):
         light: whether `run` takes microseconds, so that it is called on the scheduling thread.
         parallel: whether `run` may be called from several threads at once: it keeps nothing and spends its time outside of
             Python (OpenCV, numpy).
+        view: the field with the image that detections and zones in the other fields are brought to, in its pixels; the only
+            image among the fields where it is empty. A block without an image gets them all on the view of the first. None:
+            they stay as they come.
         stateful: whether it keeps something from one element to the next, such as a tracker: elements come one by one in
             order, and every stream has an instance of its own.
     """
@@ -273,6 +276,7 @@ class Block(ABC):
     light: ClassVar[bool] = False
     parallel: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
+    view: ClassVar[str | None] = ""
 
     @classmethod
     def outputs_of(cls, manifest: Any) -> Mapping[str, Output]:

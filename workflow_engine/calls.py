@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from workflow_engine import workers
 from workflow_engine.block import FlowControl
+from workflow_engine.detections import Zones
 from workflow_engine.errors import RunCancelledError, StepError
 from workflow_engine.kinds import ANY, Kind
+from workflow_engine.placement import Placement
 from workflow_engine.plan import BoundField, PlannedStep, Source
 from workflow_engine.profile import record
 from workflow_engine.report import ElementError, Failed, Missing, Skip, Skipped, StepReport
@@ -61,7 +63,13 @@ class StepCall:
             lacks = _first(lacks, found)
         size = self.state.size(self.level)
         active = list(range(size)) if lacks is None else [place for place in range(size) if lacks[place] is None]
-        answers = [None] * size if lacks is None else [self._lacking(place, lack) for place, lack in enumerate(lacks)]
+        answers: list[Any] = (
+            [None] * size if lacks is None else [self._lacking(place, lack) for place, lack in enumerate(lacks)]
+        )
+        self.placement = Placement(self.step, self.state, self.level, columns)
+        for place, error in self.placement.meet(active).items():
+            answers[place] = self._fail(place, error)
+        active = [place for place in active if answers[place] is None]
         (self._call_batch if self.step.block.batched else self._call_each)(columns, active, answers)
         self._store(answers)
         self.report.elements = size
@@ -155,7 +163,7 @@ class StepCall:
                 raise RunCancelledError("stopped")
             try:
                 fields = {name: column[place] for name, column in zip(names, rows, strict=True)}
-                answers[place] = self._checked(run(**constants, **fields))
+                answers[place] = self._checked(run(**constants, **fields), place)
             except Exception as error:
                 answers[place] = self._fail(place, error)
 
@@ -173,7 +181,7 @@ class StepCall:
             got = [error] * len(active)
         for place, answer in zip(active, got, strict=True):
             try:
-                answers[place] = self._fail(place, answer) if isinstance(answer, Exception) else self._checked(answer)
+                answers[place] = self._fail(place, answer) if isinstance(answer, Exception) else self._checked(answer, place)
             except BlockAnswerError as error:
                 answers[place] = self._fail(place, error)
 
@@ -195,15 +203,15 @@ class StepCall:
 
     # ---------------------------------------------------------------- what comes out
 
-    def _checked(self, answer: Any) -> Any:
+    def _checked(self, answer: Any, place: int) -> Any:
         """An answer as the outputs promise it: one tuple of values per element (a list of them where it opens a dimension)."""
         if isinstance(self.step.block, FlowControl):
             return frozenset(target.step for target in answer)
         if self.step.block.dimension <= 0:
-            return self._values(answer)
+            return self.placement.stamp(self._values(answer), place)
         if not isinstance(answer, (list, tuple)):
             raise BlockAnswerError(f"a block that opens a dimension answers a list, not a {type(answer).__name__}")
-        return [self._values(item) for item in answer]
+        return [self.placement.stamp(self._values(item), place) for item in answer]
 
     def _values(self, answer: Any) -> tuple[Any, ...]:
         if len(self.checks) == 1:
@@ -274,8 +282,13 @@ def _converted(items: list[Any], convert: Callable[[Any], Any], lacks: Lacks | N
     done, found = [], list(lacks) if lacks else [None] * len(items)
     for place, item in enumerate(items):
         try:
-            done.append(item if found[place] is not None else convert(item))
+            done.append(item if found[place] is not None else _converted_one(item, convert))
         except ValueError as error:
             found[place] = error
             done.append(None)
     return done, found if any(lack is not None for lack in found) else lacks
+
+
+def _converted_one(item: Any, convert: Callable[[Any], Any]) -> Any:
+    """A value converted; zones stay on their view."""
+    return Zones(convert(item), item.origin) if type(item) is Zones else convert(item)

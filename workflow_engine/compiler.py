@@ -23,6 +23,7 @@ from workflow_engine.plan import BoundField, Made, Plan, PlannedInput, PlannedOu
 from workflow_engine.plugins import Registry
 from workflow_engine.references import Names, column_of, is_batch, names_of, needs_of, output_columns, use_problems
 from workflow_engine.selectors import Selector
+from workflow_engine.viewing import Views
 
 
 @dataclass
@@ -79,10 +80,11 @@ def _compile_flat(definition: Mapping[str, Any], registry: Registry, made: Made)
     defaults = _default_problems(state, ordered)
     if problems or defaults:
         raise WorkflowDefinitionError([*problems, *defaults])
+    views = Views(names, state.lineage, lambda selector: _level_of(state, selector))
     plan = Plan(
         levels=tuple(state.lineage.levels),
         inputs=tuple(_plan_input(state, item, ordered, names) for item in document.inputs.values()),
-        steps=tuple(_plan_step(state, draft) for draft in ordered),
+        steps=tuple(_plan_step(state, draft, views) for draft in ordered),
         outputs=outputs,
         made=made,
     )
@@ -242,7 +244,7 @@ def _plan_input(state: _Compilation, item: Input, ordered: list[Draft], names: N
     )
 
 
-def _plan_step(state: _Compilation, draft: Draft) -> PlannedStep:
+def _plan_step(state: _Compilation, draft: Draft, views: Views) -> PlannedStep:
     by_field: dict[str, list[Use]] = {}
     for use in draft.uses:
         by_field.setdefault(use.field, []).append(use)
@@ -261,6 +263,7 @@ def _plan_step(state: _Compilation, draft: Draft) -> PlannedStep:
         outputs=dict(draft.block.outputs_of(draft.manifest)),
         gates=tuple((gate, state.run_levels[gate]) for gate in state.gates.get(draft.name, ())),
         needs=frozenset(state.needs[draft.name]),
+        viewing=views.of(draft, state.output_levels[draft.name]),
     )
 
 

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from workflow_engine.errors import a
 from workflow_engine.lazy import LazyModule
+from workflow_engine.origin import Origin
 
 if TYPE_CHECKING:
     import urllib.request as urllib_request
@@ -44,27 +45,6 @@ _reading = threading.Lock()
 
 class ImageError(ValueError):
     """A value cannot be read as an image; the message says what it was and what would fit."""
-
-
-class Origin(NamedTuple):
-    """Where an image lies in the root image it was cut from: `root = offset + scale * own`, in pixels."""
-
-    x: float = 0.0
-    y: float = 0.0
-    scale_x: float = 1.0
-    scale_y: float = 1.0
-    root_width: int = 0
-    root_height: int = 0
-
-    @property
-    def is_root(self) -> bool:
-        """Whether own coordinates are root coordinates."""
-        return self[:4] == (0.0, 0.0, 1.0, 1.0)
-
-    def within(self, other: Origin) -> Origin:
-        """Where this image lies in another view of the same root: `other = offset + scale * own`."""
-        return Origin((self.x - other.x) / other.scale_x, (self.y - other.y) / other.scale_y, self.scale_x / other.scale_x,
-                      self.scale_y / other.scale_y, self.root_width, self.root_height)  # fmt: skip
 
 
 class Image:
@@ -163,7 +143,7 @@ class Image:
     def origin(self) -> Origin:
         """Where this image lies in its root image."""
         if self._origin is None:
-            self._origin = Origin(root_width=self.width, root_height=self.height)
+            self._origin = Origin.of_root(self.width, self.height)
         return self._origin
 
     def crop(self, x1: int, y1: int, x2: int, y2: int) -> Image:
@@ -177,9 +157,7 @@ class Image:
         left, top, right, bottom = max(0, x1), max(0, y1), min(width, x2), min(height, y2)
         if left >= right or top >= bottom:
             raise ImageError(f"the box ({x1}, {y1}, {x2}, {y2}) holds no pixel of the {width}x{height} image")
-        own = self.origin
-        x, y = own.x + left * own.scale_x, own.y + top * own.scale_y
-        origin = Origin(x, y, own.scale_x, own.scale_y, own.root_width, own.root_height)
+        origin = self.origin.part(left, top, right - left, bottom - top)
         alpha = None if self._alpha is None else partial(self._part_of_alpha, slice(top, bottom), slice(left, right))
         pixels = array[top:bottom, left:right]
         return Image(pixels, alpha=alpha, name=self.name, parent=self, origin=origin, seconds=self.seconds)
@@ -189,13 +167,34 @@ class Image:
 
     def derive(self, pixels: Pixels) -> Image:
         """New pixels for the same view (drawn on, blurred, resized): coordinates still lead to the same root."""
-        own, (height, width) = self.origin, pixels.shape[:2]
-        if (width, height) == self.size:
-            origin = own
-        else:
-            origin = Origin(own.x, own.y, own.scale_x * self.width / width, own.scale_y * self.height / height,
-                            own.root_width, own.root_height)  # fmt: skip
+        height, width = pixels.shape[:2]
+        origin = self.origin if (width, height) == self.size else self.origin.resized(width, height)
         return Image(pixels, name=self.name, parent=self.parent, origin=origin, seconds=self.seconds)
+
+    def seen_as(self, image: Image) -> Image:
+        """This image as another picture of the same view; itself where it knows where it came from or has another size."""
+        if self is image or self._origin is not None or self.parent is not None or self.size != image.size:
+            return self
+        return Image(
+            self.array,
+            alpha=None if self._alpha is None else partial(getattr, self, "alpha"),
+            name=self.name or image.name,
+            parent=image.parent,
+            origin=image.origin,
+            seconds=image.seconds if self.seconds is None else self.seconds,
+        )
+
+    def project(self, pixels: Pixels, matrix: Any, name: str) -> Image:
+        """New pixels in a plane of their own: this image turned, mirrored, or seen from another side.
+
+        Args:
+            pixels: what is seen there.
+            matrix: 3x3, takes points of this image to points of the new one, in pixels from the upper left corner.
+            name: what was done, for messages.
+        """
+        height, width = pixels.shape[:2]
+        origin = self.origin.projected(matrix, width, height, name)
+        return Image(pixels, name=self.name, parent=self, origin=origin, seconds=self.seconds)
 
     def png(self) -> bytes:
         """The pixels as a PNG file."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from workflow_engine import rle
 from workflow_engine.checked import number, whole
-from workflow_engine.data import Origin
 from workflow_engine.detection_rows import RESERVED, Row, read_row
 from workflow_engine.detections import ORIGIN, is_detections, object_array
 from workflow_engine.errors import a
 from workflow_engine.keypoints import KEYPOINTS, KEYPOINTS_XY, keypoint_data, keypoints
 from workflow_engine.lazy import LazyModule
+from workflow_engine.origin import Origin, Plane
 from workflow_engine.plain import check_depth, loads, plain
 
 if TYPE_CHECKING:
@@ -56,20 +56,30 @@ def serialise(found: sv.Detections) -> dict[str, Any]:
     """
     origin = found.metadata.get(ORIGIN)
     written: dict[str, Any] = {"image": _size_of_view(found, origin)}
-    if isinstance(origin, Origin) and not origin.is_root:
-        written["origin"] = origin._asdict()
+    if isinstance(origin, Origin) and (origin.plane or not origin.is_root):
+        written["origin"] = _origin_row(origin)
     columns = {key: value for key, value in found.data.items() if key not in (*KEYPOINTS, "class_name")}
     written["predictions"] = [_prediction(found, index, columns) for index in range(len(found))]
     return dict(plain(written))
 
 
 def _size_of_view(found: sv.Detections, origin: Any) -> dict[str, int | None]:
-    if isinstance(origin, Origin) and origin.is_root and origin.root_width:
-        return {"width": origin.root_width, "height": origin.root_height}
+    if isinstance(origin, Origin) and origin.width:
+        return {"width": origin.width, "height": origin.height}
     if found.mask is not None:
         height, width = np.shape(found.mask)[1:]
         return {"width": width, "height": height}
     return {"width": None, "height": None}
+
+
+def _origin_row(origin: Origin) -> dict[str, Any]:
+    row = origin._asdict()
+    if origin.plane is None:
+        del row["plane"]
+        return row
+    base = origin.plane.base
+    row["plane"] = {**origin.plane._asdict(), "base": None if base is None else _origin_row(base)}
+    return row
 
 
 def _prediction(found: sv.Detections, index: int, columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,6 +150,7 @@ def deserialise(value: Any) -> sv.Detections:
     size, origin = None, None
     if isinstance(value, Mapping):
         size = _size(value.get("image"))
+        check_depth(value.get("origin"))
         origin = _origin(value.get("origin"))
     read = [read_row(row, f"predictions[{place}]") for place, row in enumerate(rows)]
     return _detections(read, size, origin)
@@ -175,23 +186,38 @@ def _size(value: Any) -> tuple[int, int] | None:
     return width, height
 
 
-def _origin(value: Any) -> Origin | None:
+def _origin(value: Any, where: str = "origin") -> Origin | None:
     """Where a view lies in its root, where that is told."""
     if value is None:
         return None
     if not isinstance(value, Mapping) or not set(Origin._fields) >= set(value):
-        raise ValueError(f"origin: {a(value)}; an object of {', '.join(Origin._fields)} would fit")
-    told: dict[str, Any] = {}
-    for key, item in value.items():
-        where = f"origin.{key}"
+        raise ValueError(f"{where}: {a(value)}; an object of {', '.join(Origin._fields)} would fit")
+    told: dict[str, Any] = {"plane": _plane(value.get("plane"), f"{where}.plane")}
+    for key in set(value) - {"plane"}:
+        item, place = value[key], f"{where}.{key}"
         sides = key.endswith(("width", "height"))
-        told[key] = whole(item, where, least=0, most=rle.MAX_PIXELS) if sides else number(item, where)
+        told[key] = whole(item, place, least=0, most=rle.MAX_PIXELS) if sides else number(item, place)
         if key.startswith("scale") and told[key] <= 0:
-            raise ValueError(f"{where}: {item!r}; a number over 0 would fit")
+            raise ValueError(f"{place}: {item!r}; a number over 0 would fit")
     origin = Origin(**told)
-    if origin.root_width * origin.root_height > rle.MAX_PIXELS:
-        raise ValueError(f"origin: a root of {origin.root_width}x{origin.root_height}; {rle.MAX_PIXELS} pixels would fit")
+    if max(origin.root_width * origin.root_height, origin.width * origin.height) > rle.MAX_PIXELS:
+        size = f"{origin.width}x{origin.height} in {origin.root_width}x{origin.root_height}"
+        raise ValueError(f"{where}: a view of {size}; {rle.MAX_PIXELS} pixels would fit")
     return origin
+
+
+def _plane(value: Any, where: str) -> Plane | None:
+    """What a root was made of, where that is told; `check_depth` bounds how often."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or set(value) != set(Plane._fields):
+        raise ValueError(f"{where}: {a(value)}; an object of {', '.join(Plane._fields)} would fit")
+    base = _origin(value["base"], f"{where}.base")
+    matrix = value["matrix"]
+    if not isinstance(matrix, (list, tuple)) or len(matrix) != (0 if base is None else 9):
+        raise ValueError(f"{where}.matrix: {a(matrix)}; the nine numbers of a 3x3 matrix would fit")
+    numbers = tuple(number(item, f"{where}.matrix[{place}]") for place, item in enumerate(matrix))
+    return Plane(str(value["name"])[:200], base, numbers)
 
 
 def _detections(rows: Sequence[Row], size: tuple[int, int] | None, origin: Origin | None) -> sv.Detections:
@@ -209,7 +235,7 @@ def _detections(rows: Sequence[Row], size: tuple[int, int] | None, origin: Origi
         data[key] = _column(key, [row.rest.get(key) for row in rows])
     size = size or next((rle.size_of(row.runs, f"predictions[{place}].rle_mask")
                          for place, row in enumerate(rows) if row.runs is not None), None)  # fmt: skip
-    origin = origin or (None if size is None else Origin(root_width=size[0], root_height=size[1]))
+    origin = origin or (None if size is None else Origin.of_root(*size))
     return sv.Detections(
         xyxy=np.array([row.box for row in rows], dtype=float).reshape(-1, 4),
         mask=_masks(rows, size, origin),

@@ -29,7 +29,8 @@ class Kind:
         serialise: turns a value into plain JSON types; None where it is plain JSON already.
         deserialise: turns what a caller gave into the value blocks expect; None where it passes unchanged. Raises
             ValueError with a sentence that says what would fit.
-        to_root: moves coordinates from a crop to the image the crop was cut from; None where there are none.
+        to_root: moves coordinates from a crop to the image the crop was cut from, for values of a plugin's own; the engine
+            moves detections wherever they are.
     """
 
     name: str
@@ -56,8 +57,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _detection_kind(name: str, description: str) -> Kind:
-    return Kind(name, description, detections.is_detections, detections_json.serialise,
-                detections_json.deserialise, detections.to_root)  # fmt: skip
+    return Kind(name, description, detections.is_detections, detections_json.serialise, detections_json.deserialise)
 
 
 ANY: Final = Kind("*", "anything")

@@ -70,6 +70,23 @@ class BoundField:
 
 
 @dataclass(frozen=True)
+class Viewing:
+    """How the coordinates of a step's values go with images.
+
+    Attributes:
+        image: the field whose image the detections in other fields are brought to; without one, they are brought to the first.
+        fields: those other fields.
+        inherited: where the image is that the step's elements came from.
+        stamps: whether its outputs may hold detections or images.
+    """
+
+    image: str | None
+    fields: tuple[str, ...]
+    inherited: Source | None
+    stamps: bool
+
+
+@dataclass(frozen=True)
 class PlannedStep:
     """One step, ready to run.
 
@@ -80,6 +97,7 @@ class PlannedStep:
         bound: the fields with values from elsewhere.
         gates: the flow-control steps whose targets it is among, each with its level.
         needs: the steps that must have run before.
+        viewing: how the coordinates of its values go with images.
     """
 
     name: str
@@ -92,6 +110,7 @@ class PlannedStep:
     outputs: Mapping[str, Output]
     gates: tuple[tuple[str, int], ...]
     needs: frozenset[str]
+    viewing: Viewing
 
 
 @dataclass(frozen=True)

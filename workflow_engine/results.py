@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from workflow_engine.detections import each_placed, to_root
 from workflow_engine.kinds import ANY, STANDARD_KINDS, Kind
 from workflow_engine.plan import PlannedOutput
 from workflow_engine.plugins import registry
@@ -87,15 +88,17 @@ def _rows(state: RunState, output: PlannedOutput, rows: int) -> list[Any]:
 def _column(state: RunState, output: PlannedOutput, key: str) -> list[Any]:
     """One column of an output, with None for what is missing and coordinates as asked."""
     items = [None if isinstance(item, (Skipped, Failed)) else item for item in state.columns[output.columns[key]].items]
-    kinds = STANDARD_KINDS if ANY in output.kinds[key] else output.kinds[key]
-    movers = [kind for kind in kinds if kind.to_root is not None]
-    return [_to_root(item, movers) for item in items] if output.to_root and movers else items
+    if not output.to_root:
+        return items
+    movers = [kind for kind in output.kinds[key] if kind.to_root is not None]
+    return [_to_root(item, movers) for item in items]
 
 
 def _to_root(value: Any, movers: list[Kind]) -> Any:
-    if isinstance(value, list):
-        return [_to_root(item, movers) for item in value]
+    """A value with all coordinates in it moved to the root image, at any depth of lists and dicts."""
     for kind in movers:
         if kind.to_root is not None and kind.accepts(value):
             return kind.to_root(value)
-    return value
+    if movers and isinstance(value, list):
+        return [_to_root(item, movers) for item in value]
+    return each_placed(value, to_root)

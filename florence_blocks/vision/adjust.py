@@ -10,8 +10,7 @@ from florence_blocks.vision.detection import read_property, rows, select
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share, either
 from florence_blocks.vision.operations import Chain, OperationsManifest, operated
 from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, Reference, Value
-from workflow_engine.data import Origin
-from workflow_engine.detections import ORIGIN, object_array
+from workflow_engine.detections import object_array, origin_of
 from workflow_engine.kinds import CLASSIFICATION, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
 from workflow_engine.lazy import LazyModule
 
@@ -30,8 +29,8 @@ def grown(found: sv.Detections, by: NDArray[Any]) -> sv.Detections:
     """Detections whose boxes are larger by `[n, 4]` pixels (left, up, right, down), within their root if that is known."""
     copy = select(found, list(range(len(found))))
     copy.xyxy = found.xyxy + by * np.array([-1, -1, 1, 1])
-    origin = found.metadata.get(ORIGIN)
-    if isinstance(origin, Origin) and origin.root_width:
+    origin = origin_of(found)
+    if origin is not None and origin.root_width:
         left, top = -origin.x / origin.scale_x, -origin.y / origin.scale_y
         right, bottom = left + origin.root_width / origin.scale_x, top + origin.root_height / origin.scale_y
         copy.xyxy = copy.xyxy.clip([left, top, left, top], [right, bottom, right, bottom])

@@ -10,7 +10,7 @@ from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share
 from florence_blocks.vision.together import Overlap, cleared, together
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Value
 from workflow_engine.data import Image
-from workflow_engine.detections import object_array, onto
+from workflow_engine.detections import object_array, on_image
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class DetectionsStitch(Block):
         iou_threshold: float,
     ) -> sv.Detections:
         """The detections of one image; slices that were skipped have none."""
-        parts: list[Any] = [onto(part, reference_image) for part in predictions if part is not None]
+        parts: list[Any] = [part for part in predictions if part is not None]
         if not parts:
-            return onto(sv.Detections.empty(), reference_image)
+            return on_image(sv.Detections.empty(), reference_image)
         return cleared(together(parts), overlap_filtering_strategy, iou_threshold)

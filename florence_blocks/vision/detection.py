@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from florence_blocks.vision.query import QueryError
-from workflow_engine.detections import is_detections
+from workflow_engine.detections import PlacedPoint, is_detections, origin_of
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ class Detection:
     def edge(self, place: int) -> float:
         """x1, y1, x2 or y2."""
         return float(self.found.xyxy[self.index, place])
+
+    def place(self, x: float, y: float) -> PlacedPoint:
+        """A point of it."""
+        return PlacedPoint(x, y, origin_of(self.found))
 
 
 def rows(found: sv.Detections) -> list[Detection]:
@@ -103,11 +107,11 @@ PROPERTIES: Final[Mapping[str, Callable[[Detection], Any]]] = {
     "height": lambda one: one.edge(3) - one.edge(1),
     "center_x": lambda one: (one.edge(0) + one.edge(2)) / 2,
     "center_y": lambda one: (one.edge(1) + one.edge(3)) / 2,
-    "center": lambda one: ((one.edge(0) + one.edge(2)) / 2, (one.edge(1) + one.edge(3)) / 2),
-    "top_left": lambda one: (one.edge(0), one.edge(1)),
-    "top_right": lambda one: (one.edge(2), one.edge(1)),
-    "bottom_left": lambda one: (one.edge(0), one.edge(3)),
-    "bottom_right": lambda one: (one.edge(2), one.edge(3)),
+    "center": lambda one: one.place((one.edge(0) + one.edge(2)) / 2, (one.edge(1) + one.edge(3)) / 2),
+    "top_left": lambda one: one.place(one.edge(0), one.edge(1)),
+    "top_right": lambda one: one.place(one.edge(2), one.edge(1)),
+    "bottom_left": lambda one: one.place(one.edge(0), one.edge(3)),
+    "bottom_right": lambda one: one.place(one.edge(2), one.edge(3)),
 }
 """What can be asked of every detection; anything in `Detections.data` can be asked for too."""
 

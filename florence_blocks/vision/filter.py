@@ -10,7 +10,7 @@ from florence_blocks.vision.detection import Detection, read_property, rows, sel
 from florence_blocks.vision.expression import Where
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positions, Share
 from florence_blocks.vision.operations import Chain, OperationsManifest, operated
-from florence_blocks.vision.zones import Point, Zone, within
+from florence_blocks.vision.zones import ZONE_PIXELS, Point, Zone, met, within
 from workflow_engine.block import Block, DetectionsReference, Value
 from workflow_engine.lazy import LazyModule
 
@@ -41,7 +41,7 @@ class DetectionsFilter(Block):
         min_confidence: Value[Share | None] = Field(None, description="the least confidence to keep")
         min_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the least area in pixels to keep")
         max_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the largest area in pixels to keep")
-        zone: Value[Zone | None] = Field(None, description="corners (x, y) of the polygon to keep")
+        zone: Value[Zone | None] = Field(None, description=f"the polygon to keep: {ZONE_PIXELS}")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
 
     outputs = DETECTIONS_OUTPUT
@@ -60,7 +60,7 @@ class DetectionsFilter(Block):
         operations_parameters: dict[str, Any],
     ) -> sv.Detections:
         """The detections of one image that are kept; the given ones stay as they are."""
-        inside = None if zone is None else within(predictions, zone, zone_anchor)
+        inside = None if zone is None else within(*met(predictions, zone), zone_anchor)
 
         def keeps(one: Detection) -> bool:
             return (

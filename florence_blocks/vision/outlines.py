@@ -12,7 +12,7 @@ from pydantic import Field
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, Output, Value
-from workflow_engine.detections import object_array
+from workflow_engine.detections import Zones, object_array, origin_of
 from workflow_engine.kinds import BOOLEAN, DETECTIONS, LIST_OF_VALUES
 from workflow_engine.lazy import LazyModule
 
@@ -131,7 +131,7 @@ class DynamicZone(Block):
             converged = converged and len(polygon) == count
             polygon = np.concatenate([polygon, np.repeat(polygon[-1:], max(count - len(polygon), 0), axis=0)])[:count]
             polygons.append(_scaled(polygon, scale_ratio))
-        zones = [polygon.tolist() for polygon in polygons]
+        zones = Zones([polygon.tolist() for polygon in polygons], origin_of(predictions))
         return {"zones": zones, "predictions": _outlined(predictions, polygons), "simplification_converged": converged}
 
 

@@ -17,6 +17,7 @@ from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsRefer
 from workflow_engine.data import Image
 from workflow_engine.kinds import ANY, IMAGE, LIST_OF_VALUES
 from workflow_engine.lazy import LazyModule
+from workflow_engine.origin import Origin, Plane
 
 if TYPE_CHECKING:
     import cv2
@@ -157,7 +158,7 @@ class GridVisualization(Block):
             left, right = width * column // columns, width * (column + 1) // columns
             top, bottom = height * line // lines, height * (line + 1) // lines
             _fit(image.bgr, canvas[top:bottom, left:right])
-        return Image(canvas)
+        return Image(canvas, origin=Origin.of_root(width, height, Plane("a grid of images")))
 
 
 def _fit(pixels: Any, cell: Any) -> None:
@@ -203,6 +204,7 @@ class IconVisualization(Block):
 
     outputs = IMAGE_OUTPUT
     parallel = True
+    view = "image"
 
     def run(
         self,

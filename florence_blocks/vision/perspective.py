@@ -10,9 +10,10 @@ from florence_blocks.vision.detection import fitting, select
 from florence_blocks.vision.fields import Positive, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
-from workflow_engine.detections import on_image, points_moved
+from workflow_engine.detections import boxes_through, points_moved, points_through, stamped
 from workflow_engine.kinds import DETECTIONS, IMAGE, INTEGER
 from workflow_engine.lazy import LazyModule
+from workflow_engine.origin import Origin, Plane
 
 if TYPE_CHECKING:
     import cv2
@@ -27,8 +28,8 @@ else:
 class PerspectiveCorrection(Block):
     """Look straight at a plane: a quadrilateral of the image becomes a rectangle, detections with it.
 
-    Of several quadrilaterals, such as those of a detector, the largest counts. What comes of it is an image of its own:
-    its coordinates do not lead back to the first one.
+    Of several quadrilaterals, such as those of a detector, the largest counts. What comes of it is a root of its own: its
+    detections leave the workflow in its own pixels, and are brought back where a step uses them on the first image.
 
     `{"type": "vision/perspective_correction@v1", "name": "flat", "images": "$inputs.image",
     "perspective_polygons": [[20, 30], [140, 20], [150, 150], [10, 140]], "warp_image": true}`
@@ -71,9 +72,11 @@ class PerspectiveCorrection(Block):
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         matrix = cv2.getPerspectiveTransform(_quadrilateral(perspective_polygons), corners)
         pixels: Any = cv2.warpPerspective(images.bgr, matrix, (width, height)) if warp_image else None
-        flat = images if pixels is None else Image(pixels, name=images.name, seconds=images.seconds)
+        name = "a plane seen straight"
+        flat = images if pixels is None else images.project(pixels, matrix, name)
         found = sv.Detections.empty() if predictions is None else fitting(predictions, images.size)
-        seen = on_image(_projected(found, matrix, (width, height)), flat)
+        plane = images.origin.projected(matrix, width, height, name)
+        seen = stamped(_projected(found, matrix, (width, height)), plane)
         return {"corrected_coordinates": seen, "warped_image": flat, "extended_transformed_rect_width": width,
                 "extended_transformed_rect_height": height}  # fmt: skip
 
@@ -97,22 +100,12 @@ def _quadrilateral(given: list[Any]) -> Any:
 def _projected(found: sv.Detections, matrix: Any, size: tuple[int, int]) -> sv.Detections:
     """Detections through a perspective: boxes around where their corners come to lie."""
     seen = select(found, list(range(len(found))))
-    corners = _through(found.xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2), matrix)
-    seen.xyxy = np.hstack([corners.min(axis=1), corners.max(axis=1)])
+    seen.xyxy = boxes_through(found.xyxy, matrix)
     if found.mask is not None:
         masks = [cv2.warpPerspective(mask.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST) for mask in found.mask]
         seen.mask = np.array(masks, dtype=bool).reshape(-1, size[1], size[0])
-    seen.data = points_moved(found.data, lambda points: _through(points, matrix))
+    seen.data = points_moved(found.data, lambda points: points_through(points, matrix))
     return seen
-
-
-def _through(points: Any, matrix: Any) -> Any:
-    """Points `[n, k, 2]` through a perspective."""
-    return (
-        cv2.perspectiveTransform(points.reshape(1, -1, 2).astype(float), matrix).reshape(points.shape)
-        if points.size
-        else points
-    )
 
 
 class StitchImages(Block):
@@ -159,7 +152,12 @@ class StitchImages(Block):
         right = int(np.mean([point.pt[0] for point in seen[0][1]]) < np.mean([point.pt[0] for point in seen[1][1]]))
         matrix, _ = cv2.findHomography(pairs[:, 1 - right], pairs[:, right], cv2.RANSAC, max_allowed_reprojection_error)
         wide = None if matrix is None else _laid_around(seen[right][0].bgr, seen[1 - right][0].bgr, matrix)
-        return None if wide is None else Image(wide, name=image1.name)
+        return None if wide is None else Image(wide, name=image1.name, origin=_collage(wide))
+
+
+def _collage(pixels: Any) -> Origin:
+    """The origin of an image that is put together of others: no place on them leads to it."""
+    return Origin.of_root(pixels.shape[1], pixels.shape[0], Plane("stitched together"))
 
 
 _POINTS = 4
@@ -173,7 +171,7 @@ _WIDEST = 8
 def _laid_around(base: Any, other: Any, matrix: Any) -> Any:
     """An image on a canvas with another one, projected into its plane; None where that runs out of all bounds."""
     (height, width), (high, across) = base.shape[:2], other.shape[:2]
-    ends = _through(np.array([[[0, 0], [0, high], [across, high], [across, 0]]], float), matrix)[0]
+    ends = points_through(np.array([[[0, 0], [0, high], [across, high], [across, 0]]], float), matrix)[0]
     low = np.rint(np.minimum(ends.min(axis=0), 0))
     size = np.rint(np.maximum(ends.max(axis=0), (width, height))) - low
     if not np.isfinite(size).all() or (size > _WIDEST * np.add((width, height), (across, high))).any():

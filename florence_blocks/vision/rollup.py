@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -12,10 +13,10 @@ from florence_blocks.vision.detection import select
 from florence_blocks.vision.fields import Share
 from florence_blocks.vision.together import names_of, overlaps_of, together
 from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, Output, Value
-from workflow_engine.data import Origin
-from workflow_engine.detections import ORIGIN, moved
+from workflow_engine.detections import Zones, moved, origin_of
 from workflow_engine.kinds import DETECTIONS, LIST_OF_VALUES
 from workflow_engine.lazy import LazyModule
+from workflow_engine.origin import Origin
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -51,6 +52,7 @@ class DetectionsListRollup(Block):
         )
 
     outputs = {"rolled_up_detections": Output(*DETECTIONS), "crop_zones": Output(LIST_OF_VALUES)}
+    view = None
 
     def run(
         self,
@@ -71,7 +73,8 @@ class DetectionsListRollup(Block):
             for place, part in enumerate(child_detections)
             if part is not None and len(part)
         ]
-        zones = [[(x1, y1), (x2, y1), (x2, y2), (x1, y2)] for x1, y1, x2, y2 in parent_detection.xyxy.tolist()]
+        corners = [[(x1, y1), (x2, y1), (x2, y2), (x1, y2)] for x1, y1, x2, y2 in parent_detection.xyxy.tolist()]
+        zones = Zones(corners, origin_of(parent_detection))
         if not parts:
             return {"rolled_up_detections": select(parent_detection, []), "crop_zones": zones}
         found = together(parts)
@@ -88,19 +91,22 @@ class DetectionsListRollup(Block):
 
 def _placed(part: sv.Detections, parent: sv.Detections, place: int) -> sv.Detections:
     """What was found on a crop, in the coordinates of the detection the crop was cut at."""
-    mine, theirs = (found.metadata.get(ORIGIN) for found in (part, parent))
+    mine, theirs = origin_of(part), origin_of(parent)
     x1, y1, x2, y2 = (int(value) for value in parent.xyxy[place])
-    if not isinstance(theirs, Origin):
-        theirs = Origin(root_width=max(x2, 1), root_height=max(y2, 1))
-    if not isinstance(mine, Origin) or mine.is_root:  # it does not know that it lies on a crop
-        mine = Origin(
-            root_width=theirs.root_width, root_height=theirs.root_height, scale_x=theirs.scale_x, scale_y=theirs.scale_y,
-            x=theirs.x + x1 * theirs.scale_x, y=theirs.y + y1 * theirs.scale_y,
-        )  # fmt: skip
-    size = (round(theirs.root_width / theirs.scale_x), round(theirs.root_height / theirs.scale_y))
-    if parent.mask is not None and len(parent):
-        size = (parent.mask.shape[2], parent.mask.shape[1])
-    return moved(part, mine, theirs, size)
+    if theirs is None:
+        theirs = Origin.of_root(*_extent(parent))
+    if mine is None or (mine.is_root and mine.plane is None):  # it does not know that it lies on a crop
+        mine = theirs.part(x1, y1, x2 - x1, y2 - y1)
+    return moved(part, mine, theirs)  # type: ignore[no-any-return]
+
+
+def _extent(found: sv.Detections) -> tuple[int, int]:
+    """Width and height that hold all detections, or those of their masks."""
+    if found.mask is not None:
+        height, width = found.mask.shape[1:]
+        return width, height
+    right, lower = found.xyxy[:, 2:].max(axis=0)
+    return max(math.ceil(right), 1), max(math.ceil(lower), 1)
 
 
 def _joined(found: sv.Detections, threshold: float) -> list[list[int]]:

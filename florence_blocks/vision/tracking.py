@@ -11,7 +11,7 @@ from pydantic import Field
 
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.fields import Positions, Positive, Share
-from florence_blocks.vision.zones import Line, Point, Zone, within
+from florence_blocks.vision.zones import Line, Point, Zone, met, within
 from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
 from workflow_engine.kinds import DETECTIONS, INTEGER
@@ -68,6 +68,7 @@ class ByteTracker(Block):
         "already_seen_instances": Output(*DETECTIONS),
     }
     stateful = True
+    view = None
 
     def __init__(self) -> None:
         self._tracker: Any = None
@@ -140,6 +141,7 @@ class LineCounter(Block):
         "detections_out": Output(*DETECTIONS),
     }
     stateful = True
+    view = None
 
     def __init__(self) -> None:
         self._line: Any = None
@@ -157,7 +159,8 @@ class LineCounter(Block):
             anchors = [triggering_anchor] if triggering_anchor else ["TOP_LEFT", "TOP_RIGHT", "BOTTOM_LEFT", "BOTTOM_RIGHT"]
             start, end = (sv.Point(*point) for point in line_segment)
             self._line = sv.LineZone(start, end, [getattr(sv.Position, anchor) for anchor in anchors])
-        bare = sv.Detections(xyxy=detections.xyxy, tracker_id=np.array(_tracks(detections), dtype=int))
+        near, _ = met(detections, line_segment, image)
+        bare = sv.Detections(xyxy=near.xyxy, tracker_id=np.array(_tracks(detections), dtype=int))
         crossed = self._line.trigger(bare)
         inwards, outwards = (select(detections, [place for place, there in enumerate(side) if there]) for side in crossed)
         return {"count_in": self._line.in_count, "count_out": self._line.out_count, "detections_in": inwards,
@@ -184,6 +187,7 @@ class TimeInZone(Block):
 
     outputs = {"timed_detections": Output(*DETECTIONS)}
     stateful = True
+    view = None
 
     def __init__(self) -> None:
         self._entered: dict[int, float] = {}
@@ -204,7 +208,7 @@ class TimeInZone(Block):
             raise ValueError(
                 "this image carries no time; the frames of a video do (`workflow run --video`, `workflow_engine.Video`)"
             )
-        inside = _within_any(detections, zone, triggering_anchor)
+        inside = _within_any(*met(detections, zone, image), triggering_anchor)
         times = []
         for track, there in zip(_tracks(detections), inside, strict=True):
             if there:

@@ -13,8 +13,10 @@ from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
     import cv2
+    import numpy as np
 else:
     cv2 = LazyModule("cv2")
+    np = LazyModule("numpy")
 
 
 class ConvertGrayscale(Block):
@@ -71,8 +73,10 @@ class ImageBlur(Block):
 class ImagePreprocessing(Block):
     """A resized, rotated or mirrored image.
 
-    Detections on a resized image still lead back to the root; those on a rotated or mirrored one do not, so that it is a root
-    of its own. `{"type": "vision/image_preprocessing@v1", "name": "small", "image": "$inputs.image", "task_type": "resize",
+    Detections on a resized image leave the workflow in the pixels of its root. A rotated or mirrored one is a root of its own:
+    its detections leave in its own pixels, and are brought back where a step uses them on the first image.
+
+    `{"type": "vision/image_preprocessing@v1", "name": "small", "image": "$inputs.image", "task_type": "resize",
     "width": 320, "height": null}`
     """
 
@@ -99,18 +103,32 @@ class ImagePreprocessing(Block):
             size = (width or max(1, int(image.width * share)), height or max(1, int(image.height * share)))
             return image.derive(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
         if task_type == "flip":
-            return Image(cv2.flip(pixels, {"vertical": 0, "horizontal": 1, "both": -1}[flip_type]), name=image.name)
-        return Image(_rotated(pixels, rotation_degrees), name=image.name)
+            return _mirrored(image, flip_type)
+        return _rotated(image, rotation_degrees)
 
 
-def _rotated(pixels: Any, degrees: int) -> Any:
-    """Pixels turned around their middle, with black corners where nothing was."""
+def _mirrored(image: Image, flip_type: str) -> Image:
+    """An image mirrored top to bottom ("vertical"), left to right ("horizontal"), or both."""
+    mirror = np.eye(3)
+    if flip_type in ("horizontal", "both"):
+        mirror[0] = (-1, 0, image.width)
+    if flip_type in ("vertical", "both"):
+        mirror[1] = (0, -1, image.height)
+    code = {"vertical": 0, "horizontal": 1, "both": -1}[flip_type]
+    return image.project(np.asarray(cv2.flip(image.array, code), np.uint8), mirror, "mirrored")
+
+
+def _rotated(image: Image, degrees: int) -> Image:
+    """An image turned around its middle, with black corners where nothing was."""
+    pixels = image.array
     height, width = pixels.shape[:2]
     matrix = cv2.getRotationMatrix2D((width // 2, height // 2), degrees, 1.0)
     cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
     wide, high = int(height * sine + width * cosine), int(height * cosine + width * sine)
     matrix[:, 2] += (wide / 2 - width // 2, high / 2 - height // 2)
-    return cv2.warpAffine(pixels, matrix, (wide, high))
+    turned = np.asarray(cv2.warpAffine(pixels, matrix, (wide, high)), np.uint8)
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV counts from the centre of the first pixel
+    return image.project(turned, half @ np.vstack([matrix, (0, 0, 1)]) @ np.linalg.inv(half), f"rotated by {degrees} degrees")
 
 
 class Threshold(Block):

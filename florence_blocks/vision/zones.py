@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import IMAGE_OUTPUT, Positions, Positive, Share, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
+from workflow_engine.detections import Zones, onto, origin_of, to_root
 from workflow_engine.kinds import DETECTIONS, DICTIONARY, INTEGER
 from workflow_engine.lazy import LazyModule
 
@@ -27,6 +28,7 @@ else:
 Point: TypeAlias = tuple[float, float]
 Zone: TypeAlias = Annotated[list[Point], Field(min_length=3)]
 """The corners (x, y) of a polygon, in pixels."""
+ZONE_PIXELS: Final = "corners (x, y) in pixels of the image that went in"
 Line: TypeAlias = tuple[Point, Point]
 """The two ends (x, y) of a line, in pixels."""
 
@@ -36,6 +38,23 @@ def within(found: sv.Detections, zone: list[Point], anchor: Positions) -> list[b
     polygon = np.array(zone, dtype=np.float32)
     points = found.get_anchors_coordinates(getattr(sv.Position, anchor)).tolist()
     return [cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for x, y in points]
+
+
+def met(found: sv.Detections, zone: Any, image: Image | None = None) -> tuple[sv.Detections, Any]:
+    """Detections and a zone (or line, or several zones) in the same pixels.
+
+    Zones that a step made know their view, and come to the detections. Others are in the pixels of the image they are given
+    with, without one in those of the image that went into the run. Detections on a plane of their own, such as a rectified one,
+    stay there: a zone for them is in its pixels.
+    """
+    origin = origin_of(found)
+    if origin is None:
+        return found, zone
+    if type(zone) is Zones:
+        return found, onto(zone, origin)
+    if image is None:
+        return to_root(found), zone
+    return (onto(found, image.origin) if origin.plane == image.origin.plane else found), zone
 
 
 class DetectionsCount(Block):
@@ -51,7 +70,7 @@ class DetectionsCount(Block):
         type: Literal["vision/detections_count@v1"]
         predictions: DetectionsReference
         classes: Value[list[str] | None] = Field(None, description="the names to count, listed even where none is there")
-        zone: Value[Zone | None] = Field(None, description="corners (x, y) of the polygon to count in")
+        zone: Value[Zone | None] = Field(None, description=f"the polygon to count in: {ZONE_PIXELS}")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
 
     outputs = {"count": Output(INTEGER), "per_class": Output(DICTIONARY), "predictions": Output(*DETECTIONS)}
@@ -60,7 +79,7 @@ class DetectionsCount(Block):
         self, predictions: sv.Detections, classes: list[str] | None, zone: list[Point] | None, zone_anchor: Positions
     ) -> dict[str, Any]:
         """How many there are on one image, and which."""
-        inside = [True] * len(predictions) if zone is None else within(predictions, zone, zone_anchor)
+        inside = [True] * len(predictions) if zone is None else within(*met(predictions, zone), zone_anchor)
         names = [str(name) for name in predictions.data.get("class_name", [""] * len(predictions))]
         kept = [place for place, name in enumerate(names) if inside[place] and (classes is None or name in classes)]
         counts = Counter(names[place] for place in kept)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import jinja2
 
 from workflow_engine import detections
-from workflow_engine.data import Image, Origin
+from workflow_engine.data import Image
 from workflow_engine.lazy import LazyModule
+from workflow_engine.origin import Origin
 from workflow_engine.results import to_json
 from workflow_engine.stream import Streamed, StreamTotals
 from workflow_engine.views.diagram import diagram
@@ -187,7 +188,7 @@ def _detections(found: Any, size: tuple[int, int]) -> Shown:
 def _outlines(found: Any, size: tuple[int, int]) -> tuple[str, ...] | None:
     """The outlines of detections on a root image of this size; None where they lie on another."""
     origin = found.metadata.get(detections.ORIGIN)
-    if not isinstance(origin, Origin) or (origin.root_width, origin.root_height) != size:
+    if not isinstance(origin, Origin) or origin.plane or (origin.root_width, origin.root_height) != size:
         return None
     on_root = detections.to_root(found)
     outlines = [_points([(x1, y1), (x2, y1), (x2, y2), (x1, y2)]) for x1, y1, x2, y2 in on_root.xyxy.tolist()]
