@@ -152,6 +152,8 @@ def deserialise(value: Any) -> sv.Detections:
         size = _size(value.get("image"))
         check_depth(value.get("origin"))
         origin = _origin(value.get("origin"))
+        if origin is not None and size is not None:
+            origin = origin._replace(width=size[0], height=size[1])
     read = [read_row(row, f"predictions[{place}]") for place, row in enumerate(rows)]
     return _detections(read, size, origin)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workflow_engine.detections import each_placed, to_root
-from workflow_engine.kinds import ANY, STANDARD_KINDS, Kind
+from workflow_engine.kinds import Kind
 from workflow_engine.plan import PlannedOutput
 from workflow_engine.plugins import registry
 from workflow_engine.report import Failed, RunReport, Skipped

@@ -90,11 +90,11 @@ class Views:
             return None
         outputs = draft.block.outputs_of(draft.manifest)
         images = [name for name, output in outputs.items() if output.kinds == (IMAGE,)]
-        return Source(None, (draft.name, images[0]), output_level, None) if len(images) == 1 else None
+        return Source(None, (draft.name, images[0]), output_level, None, nullable=True) if len(images) == 1 else None
 
     def _source(self, use: Use) -> Source | None:
         level = self._level_of(use.reference.selector)
-        return None if level is None else Source(None, column_of(use.reference.selector), level, None)
+        return None if level is None else Source(None, column_of(use.reference.selector), level, None, nullable=True)
 
 
 def _may_be_placed(kinds: tuple[Kind, ...]) -> bool:

@@ -189,7 +189,7 @@ def test_all_polygons_and_run_lengths_of_coco_are_read() -> None:
     counts = {"size": [30, 40], "counts": [31, 2, 30 * 40 - 33]}
     assert np.argwhere(only(segmentation=counts).mask[0]).tolist() == [[1, 1], [2, 1]]
     alone = deserialise([{**BOX, "rle_mask": counts}])
-    assert alone.mask.shape == (1, 30, 40) and alone.metadata[ORIGIN] == Origin(root_width=40, root_height=30)
+    assert alone.mask.shape == (1, 30, 40) and alone.metadata[ORIGIN] == Origin.of_root(40, 30)
 
 
 def test_what_one_row_does_not_say_is_unknown_for_it_alone() -> None:
