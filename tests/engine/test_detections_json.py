@@ -93,7 +93,7 @@ def anything(draw: st.DrawFn) -> sv.Detections:
     data |= {key: more[key] for key in draw(st.sets(st.sampled_from(sorted(more))))}
     found.data = data
     if found.mask is not None:
-        found.metadata[ORIGIN] = Origin(root_width=width, root_height=height)
+        found.metadata[ORIGIN] = Origin.of_root(width, height)
     return found
 
 
@@ -116,7 +116,7 @@ def test_masks_keep_their_parts_and_holes_beside_the_largest_outline() -> None:
 
 
 def test_the_size_of_detections_on_a_crop_is_that_of_the_crop_and_their_masks_are_read_from_the_json_alone() -> None:
-    origin = Origin(5, 4, 2, 2, root_width=100, root_height=80)
+    origin = Origin(5, 4, 2, 2, root_width=100, root_height=80, width=9, height=8)
     mask = np.eye(8, 9, dtype=bool)[None]
     found = sv.Detections(xyxy=np.array([[0, 0, 8, 8.0]]), mask=mask, metadata={ORIGIN: origin})
     written = serialise(found)
