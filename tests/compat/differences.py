@@ -18,6 +18,10 @@ NAMES = "an answer that is the name of a class is that class, without a confiden
 
 CONFIDENCES = "boxes of an answer that gives no confidences have none; there, all are said to be certain, 1.0"
 
+OTHER_PICTURE = "detections that say they lie on an image of another size fail; there, they are cut at the same numbers"
+
+VIEWS = "detections on a resized copy are cut out of the original where they lie; there, at the numbers of the copy"
+
 DIFFERENT: dict[str, str] = {
     "bounding_rect": CORNERS,
     "bounding_rect of batches": CORNERS,
@@ -39,5 +43,7 @@ DIFFERENT: dict[str, str] = {
     ),
     "delta filter": STREAM,
     "dynamic_crop at the edge": EMPTY_CROP,
+    "dynamic_crop of another picture": OTHER_PICTURE,
+    "dynamic_crop of a resized copy": VIEWS,
     "relative_static_crop at the edge": EMPTY_CROP,
 }
