@@ -20,7 +20,7 @@ CASES = (
         "dynamic_crop of a resized copy",
         step("image_preprocessing@v1", "large", image=IMAGE, task_type="resize", width=320, height=240),
         step("absolute_static_crop@v1", "piece", images="$steps.large.image", x_center=120, y_center=80, width=60, height=40),
-        step("template_matching@v1", "find", image="$steps.large.image", template="$steps.piece.crops", matching_threshold=0.99),
+        step("template_matching@v1", "find", image="$steps.large.image", template="$steps.piece.crops", matching_threshold=0.9),
         step("dynamic_crop@v1", "crop", images=IMAGE, predictions="$steps.find.predictions"),
         out="$steps.crop.crops",
         image=NOISE,
