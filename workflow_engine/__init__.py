@@ -20,6 +20,7 @@ from workflow_engine.block import (
     Target,
     Value,
 )
+from workflow_engine.contribution import Plugin
 from workflow_engine.current import Run, current_run
 from workflow_engine.data import Image, ImageError
 from workflow_engine.errors import (
@@ -37,7 +38,7 @@ from workflow_engine.executor import Cancellation
 from workflow_engine.hookspecs import hookimpl
 from workflow_engine.kinds import Kind
 from workflow_engine.origin import Origin, ViewError
-from workflow_engine.plugins import Plugin, Registry, build_registry, registry
+from workflow_engine.plugins import PluginWarning, Registry, build_registry, registry
 from workflow_engine.profile import Profile, profiled, record
 from workflow_engine.report import ElementError, RunReport, Skip, StepReport
 from workflow_engine.results import RunResult
@@ -48,9 +49,9 @@ from workflow_engine.workflow import Workflow, compile
 
 __all__ = [
     "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
-    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "Problem", "Profile",
-    "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Setting", "Skip",
-    "StepError", "StepReport", "Stream", "Streamed", "Target", "Value", "Video", "VideoError", "VideoWriter", "ViewError",
-    "Workflow",     "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
+    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "PluginWarning", "Problem",
+    "Profile", "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Setting",
+    "Skip", "StepError", "StepReport", "Stream", "Streamed", "Target", "Value", "Video", "VideoError", "VideoWriter",
+    "ViewError", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
     "build_registry", "compile", "current_run", "hookimpl", "profiled", "record", "registry",
 ]  # fmt: skip

@@ -265,6 +265,8 @@ class Block(ABC):
             they stay as they come.
         stateful: whether it keeps something from one element to the next, such as a tracker: elements come one by one in
             order, and every stream has an instance of its own.
+        requires: the packages it needs that not everybody has: modules, each with what `pip install` takes for it. A definition
+            with the block is refused where one is missing, with these words.
     """
 
     Manifest: ClassVar[type[BlockManifest]]
@@ -277,6 +279,7 @@ class Block(ABC):
     parallel: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
     view: ClassVar[str | None] = ""
+    requires: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def outputs_of(cls, manifest: Any) -> Mapping[str, Output]:

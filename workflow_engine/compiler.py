@@ -252,7 +252,7 @@ def _plan_step(state: _Compilation, draft: Draft, views: Views) -> PlannedStep:
     return PlannedStep(
         name=draft.name,
         type=str(getattr(draft.manifest, "type", "")),
-        block=draft.block(),
+        block=draft.instance,
         level=state.run_levels[draft.name],
         output_level=state.output_levels[draft.name],
         constants={name: getattr(draft.manifest, name) for name in fields if name not in by_field},
@@ -260,7 +260,7 @@ def _plan_step(state: _Compilation, draft: Draft, views: Views) -> PlannedStep:
             BoundField(name, tuple(_source(state, use) for use in uses), _template(getattr(draft.manifest, name)))
             for name, uses in by_field.items()
         ),
-        outputs=dict(draft.block.outputs_of(draft.manifest)),
+        outputs=draft.outputs,
         gates=tuple((gate, state.run_levels[gate]) for gate in state.gates.get(draft.name, ())),
         needs=frozenset(state.needs[draft.name]),
         viewing=views.of(draft, state.output_levels[draft.name]),

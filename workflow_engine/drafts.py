@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 
-from workflow_engine.block import Block, BlockManifest, Reference, Target
+from workflow_engine.block import Block, BlockManifest, Output, Reference, Target
 from workflow_engine.errors import Problem, did_you_mean, listing
 from workflow_engine.language import validation_problems
+from workflow_engine.packages import missing_packages
 from workflow_engine.plugins import Registry
 from workflow_engine.selectors import Selector, is_name, is_selector, parse_selector
 
@@ -36,6 +37,8 @@ class Draft:
     name: str
     block: type[Block]
     manifest: BlockManifest
+    instance: Block
+    outputs: Mapping[str, Output]
     uses: list[Use] = field(default_factory=list)
     targets: list[tuple[str, str]] = field(default_factory=list)
     """The steps it names for flow control: (place, step)."""
@@ -60,10 +63,22 @@ def draft_steps(
             continue
         if block is None:
             continue
-        manifest = _validate(raw, place, block, problems, warnings)
-        if manifest is not None:
-            drafts.append(_draft(index, block, manifest, raw, problems))
+        for requirement, fault in missing_packages(block.requires).items():
+            problems.append(Problem(place, f"it needs what is not here: {fault}", f"`pip install '{requirement}'` would fit"))
+        try:
+            manifest = _validate(raw, place, block, problems, warnings)
+            if manifest is not None:
+                drafts.append(_draft(index, block, manifest, raw, problems))
+        except Exception as error:  # a block that does not keep the contract, not a mistake of the definition
+            problems.append(_broken(block, place, error, registry))
     return drafts
+
+
+def _broken(block: type[Block], place: str, error: Exception, registry: Registry) -> Problem:
+    """The problem of a block that raises what it must not: in its manifest, its outputs or its construction."""
+    source = registry.sources.get(block)
+    of = f" of plugin `{source.name}` of {source.distribution}" if source else ""
+    return Problem(place, f"the block{of} is broken: {type(error).__name__}: {' '.join(str(error).split())[:500]}")
 
 
 def loose_selectors(steps: Mapping[int, dict[str, Any]], drafts: list[Draft]) -> Iterator[tuple[str, Selector]]:
@@ -92,12 +107,14 @@ def _unknown(name: Any, place: str, registry: Registry) -> Problem:
     """The problem of a block type that nobody here answers to."""
     if name is None:
         return Problem(place, "missing", "`workflow blocks` lists all")
+    absence = registry.absence(str(name))
+    if str(name) in registry.lost:
+        return Problem(place, f"the block `{name}` cannot be used", absence)
     elsewhere = registry.nearest(str(name))
     if elsewhere is not None:
         return Problem(place, f"`{name}` is a block of another runtime that is not here", f"nearest is `{elsewhere}`")
-    return Problem(
-        place, f"unknown block type `{name}`", did_you_mean(str(name), registry.blocks) or "`workflow blocks` lists all"
-    )
+    near = did_you_mean(str(name), registry.blocks) or "`workflow blocks` lists all"
+    return Problem(place, f"unknown block type `{name}`", f"{near}; {absence}" if absence else near)
 
 
 def _validate(
@@ -117,7 +134,7 @@ def _validate(
 
 
 def _draft(index: int, block: type[Block], manifest: BlockManifest, raw: Mapping[str, Any], problems: list[Problem]) -> Draft:
-    draft = Draft(index, manifest.name, block, manifest)
+    draft = Draft(index, manifest.name, block, manifest, block(), dict(block.outputs_of(manifest)))
     for name in type(manifest).model_fields:
         if name in ("type", "name"):
             continue

@@ -1,6 +1,7 @@
 """Plugins: found through the entry-point group `workflow_engine`, loaded once on first use, built-ins like any other.
 
-A plugin that breaks, clashes with another, or misspells a hook is an error that names its distribution.
+What is wrong with an installed plugin is told once, as a `PluginWarning` that names its distribution, and left out: the whole
+plugin, or one block, kind or setting of it. Everything else goes on; a definition that uses what was left out is told why.
 
 Environment:
     WORKFLOW_ENGINE_PLUGINS: names of the entry points to load, separated by commas; all of them when unset.
@@ -9,83 +10,84 @@ Environment:
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
-import pickle
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
-import pluggy
-
-from workflow_engine import hookspecs
-from workflow_engine.block import Block, block_types
+from workflow_engine.block import Block
+from workflow_engine.contribution import GROUP, Contribution, Plugin, contribution_of
 from workflow_engine.errors import PluginError
 from workflow_engine.kinds import Kind
 from workflow_engine.settings import Setting
 
-GROUP = "workflow_engine"
+_ENGINE = "workflow_engine.standard"
+"""The module of the plugin whose kinds are those of the language; it comes first."""
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _loaded: dict[str, Registry] = {}
 
 
-@dataclass(frozen=True)
-class Plugin:
-    """An object that implements hooks, and the distribution it comes from."""
-
-    name: str
-    distribution: str
-    implementation: Any
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A copy names its module; anything else that implements hooks is copied with it.
-
-        Raises:
-            PicklingError: its class is none that another process could import.
-        """
-        if isinstance(self.implementation, ModuleType):
-            return _of_module, (self.name, self.distribution, self.implementation.__name__)
-        try:
-            pickle.dumps(self.implementation)
-        except Exception as error:
-            raise pickle.PicklingError(
-                f"plugin `{self.name}` of {self.distribution} cannot be found by other processes ({error}); a module, or an "
-                "object whose class stands in one, would fit"
-            ) from error
-        return Plugin, (self.name, self.distribution, self.implementation)
-
-
-def _of_module(name: str, distribution: str, module: str) -> Plugin:
-    return Plugin(name, distribution, importlib.import_module(module))
+class PluginWarning(UserWarning):
+    """An installed plugin, or a part of one, was left out."""
 
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """Every block by each of its type names, every kind by its name, every setting, and where blocks and settings come from."""
+    """Every block by each of its type names, every kind by its name, every setting, and where blocks and settings come from.
+
+    Attributes:
+        broken: what was left out, and why.
+        lost: the errors of blocks that were left out, by their type names, where these are known.
+        plugins: the plugins it is made of.
+        unloaded: the errors of plugins that could not even be imported.
+    """
 
     blocks: Mapping[str, type[Block]]
     kinds: Mapping[str, Kind]
     sources: Mapping[type[Block], Plugin]
     settings: Mapping[Setting, Plugin]
+    broken: tuple[PluginError, ...] = ()
+    lost: Mapping[str, PluginError] = field(default_factory=dict)
     plugins: tuple[Plugin, ...] = ()
-    nearest: Callable[[str], str | None] = lambda name: None
-    """Asks the plugins about the type name of a block that is not here."""
+    unloaded: tuple[PluginError, ...] = ()
+    contributions: tuple[Contribution, ...] = field(default=(), repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """In other processes it is made of the same plugins: of those that are installed there, where it is of those here."""
         if self in _loaded.values():
             return registry, ()
-        return build_registry, (self.plugins,)
+        return _again, (self.plugins, self.unloaded)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Registry:
         """Itself: nothing of it changes."""
         return self
+
+    def names(self) -> dict[type[Block], list[str]]:
+        """Every block with the type names it answers to here."""
+        found: dict[type[Block], list[str]] = {}
+        for name, block in self.blocks.items():
+            found.setdefault(block, []).append(name)
+        return found
+
+    def nearest(self, name: str) -> str | None:
+        """What the plugins say comes nearest to a block that is not here, by its type name."""
+        answers = (contribution.nearest(name) for contribution in self.contributions)
+        return next((answer for answer in answers if answer is not None), None)
+
+    def absence(self, name: str) -> str:
+        """Why a block or kind may not be here: what was left out; empty where nothing was."""
+        if name in self.lost:
+            return f"left out: {self.lost[name]}"
+        if not self.broken:
+            return ""
+        return f"or it is of what was left out: {'; '.join(map(str, self.broken))}"
 
     def plus(self, *more: Plugin) -> Registry:
         """A registry with the blocks, kinds and settings of more plugins, installed or not: for tests and notebooks.
@@ -93,23 +95,29 @@ class Registry:
         Raises:
             PluginError: one of them is broken or clashes with another.
         """
-        return build_registry([*self.plugins, *more])
+        return _build([*self.plugins, *more], forgiven=self.plugins, unloaded=self.unloaded)
 
 
 def registry() -> Registry:
     """The blocks and kinds of the installed plugins; loaded once per setting of the environment.
 
+    What is broken is left out and told as a `PluginWarning`.
+
     Raises:
-        PluginError: a plugin is broken or clashes with another.
+        PluginError: WORKFLOW_ENGINE_PLUGINS names a plugin that is not installed.
     """
     wanted = os.environ.get("WORKFLOW_ENGINE_PLUGINS", "")
     with _lock:
         if wanted not in _loaded:
-            _loaded[wanted] = build_registry(_installed(wanted))
+            found, unloaded = _installed(wanted)
+            _loaded[wanted] = _build(found, forgiven=found, unloaded=unloaded)
+            for error in _loaded[wanted].broken:
+                warnings.warn(f"left out: {error}", PluginWarning, stacklevel=2)
         return _loaded[wanted]
 
 
-def _installed(wanted: str) -> list[Plugin]:
+def _installed(wanted: str) -> tuple[list[Plugin], tuple[PluginError, ...]]:
+    """The installed plugins, that of the engine first, and the errors of those that cannot be imported."""
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     found = {(entry.name, entry.value): entry for entry in entry_points(group=GROUP)}
     chosen = [entry for entry in found.values() if not names or entry.name in names]
@@ -119,7 +127,14 @@ def _installed(wanted: str) -> list[Plugin]:
         name = min(missing)
         raise PluginError(f"asked for by WORKFLOW_ENGINE_PLUGINS, installed are: {known}", plugin=name,
                           distribution="no installed distribution")  # fmt: skip
-    return [_load(entry) for entry in sorted(chosen, key=lambda entry: entry.name)]
+    loaded: list[Plugin] = []
+    unloaded: list[PluginError] = []
+    for entry in sorted(chosen, key=lambda entry: (entry.value != _ENGINE, entry.name, entry.value)):
+        try:
+            loaded.append(_load(entry))
+        except PluginError as error:
+            unloaded.append(error)
+    return loaded, tuple(unloaded)
 
 
 def _load(entry: EntryPoint) -> Plugin:
@@ -127,7 +142,7 @@ def _load(entry: EntryPoint) -> Plugin:
     _trace(f"loading plugin {entry.name} = {entry.value} of {distribution}")
     try:
         return Plugin(entry.name, distribution, entry.load())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"cannot be loaded: {type(error).__name__}: {error}", plugin=entry.name,
                           distribution=distribution) from error  # fmt: skip
 
@@ -142,68 +157,79 @@ def build_registry(plugins: Iterable[Plugin]) -> Registry:
     """Ask every plugin for its blocks, kinds and settings.
 
     Raises:
-        PluginError: a hook is misspelt, raises, or brings a name that another plugin has.
+        PluginError: a hook is misspelt, raises, or brings something broken or a name that another plugin has.
     """
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    plugins = tuple(plugins)
-    blocks: dict[str, tuple[type[Block], Plugin]] = {}
-    kinds: dict[str, tuple[Kind, Plugin]] = {}
-    settings: dict[str, tuple[Setting, Plugin]] = {}
+    return _build(list(plugins))
+
+
+def _again(plugins: Sequence[Plugin], unloaded: tuple[PluginError, ...]) -> Registry:
+    return _build(plugins, forgiven=plugins, unloaded=unloaded)
+
+
+def _build(plugins: Sequence[Plugin], *, forgiven: Collection[Plugin] = (), unloaded: tuple[PluginError, ...] = ()) -> Registry:
+    """A registry of plugins; errors of those that are forgiven are kept, those of others raise."""
+    table = _Table()
     for plugin in plugins:
-        _register(manager, plugin)
-        for kind in _call(manager, plugin, "workflow_engine_kinds", Kind):
-            _add(kinds, kind.name, kind, plugin, "kind")
-        for setting in _call(manager, plugin, "workflow_engine_settings", Setting):
-            _add(settings, setting.name, setting, plugin, "setting")
-        for block in _call(manager, plugin, "workflow_engine_blocks", type):
-            for name in _types_of(block, plugin):
-                _add(blocks, name, block, plugin, "block")
+        contribution = contribution_of(plugin)
+        table.add(contribution)
+        if table.errors_of(contribution) and plugin not in forgiven:
+            raise table.errors_of(contribution)[0]
+    blocks = {name: block for name, (block, _) in table.blocks.items() if name not in table.lost}
     return Registry(
-        blocks=MappingProxyType({name: block for name, (block, _) in blocks.items()}),
-        kinds=MappingProxyType({name: kind for name, (kind, _) in kinds.items()}),
-        sources=MappingProxyType(dict(blocks.values())),
-        settings=MappingProxyType(dict(settings.values())),
-        plugins=plugins,
-        nearest=lambda name: manager.hook.workflow_engine_nearest(name=name),
+        blocks=MappingProxyType(blocks),
+        kinds=MappingProxyType({name: kind for name, (kind, _) in table.kinds.items()}),
+        sources=MappingProxyType(dict(table.blocks.values())),
+        settings=MappingProxyType(dict(table.settings.values())),
+        broken=(*unloaded, *table.errors),
+        lost=MappingProxyType(table.lost),
+        plugins=tuple(plugins),
+        unloaded=unloaded,
+        contributions=tuple(table.contributions),
     )
 
 
-def _register(manager: pluggy.PluginManager, plugin: Plugin) -> None:
-    try:
-        manager.register(plugin.implementation, name=plugin.name)
-        manager.check_pending()
-    except (pluggy.PluginValidationError, ValueError) as error:
-        raise PluginError(str(error), plugin=plugin.name, distribution=plugin.distribution) from error
+class _Table:
+    """What plugins bring, by name.
 
+    Two blocks of one name are both left out, since the meaning of a definition must not hang on an order; of kinds and settings
+    of one name the first stays, since everybody's values are of the kinds of the language.
+    """
 
-def _call(manager: pluggy.PluginManager, plugin: Plugin, hook: str, wanted: type) -> list[Any]:
-    """The answer of one plugin to one hook; asked apart from the others, so that what is wrong has a name."""
-    others = [other for other in manager.get_plugins() if other is not plugin.implementation]
-    try:
-        items = [item for answer in manager.subset_hook_caller(hook, others)() for item in answer]
-    except Exception as error:
-        raise PluginError(f"{hook} raised {type(error).__name__}: {error}", plugin=plugin.name,
-                          distribution=plugin.distribution) from error  # fmt: skip
-    for item in items:
-        if not isinstance(item, wanted):
-            raise PluginError(f"{hook} gave {item!r}, which is no {wanted.__name__}", plugin=plugin.name,
-                              distribution=plugin.distribution)  # fmt: skip
-    return items
+    def __init__(self) -> None:
+        self.blocks: dict[str, tuple[type[Block], Plugin]] = {}
+        self.kinds: dict[str, tuple[Kind, Plugin]] = {}
+        self.settings: dict[str, tuple[Setting, Plugin]] = {}
+        self.errors: list[PluginError] = []
+        self.lost: dict[str, PluginError] = {}
+        self.contributions: list[Contribution] = []
 
+    def errors_of(self, contribution: Contribution) -> list[PluginError]:
+        """The errors that a plugin is to blame for."""
+        plugin = contribution.plugin
+        return [error for error in self.errors if (error.plugin, error.distribution) == (plugin.name, plugin.distribution)]
 
-def _types_of(block: Any, plugin: Plugin) -> tuple[str, ...]:
-    try:
-        assert issubclass(block, Block)
-        return block_types(block)
-    except (AssertionError, AttributeError, KeyError):
-        message = f"{block!r} is not a block with a Manifest whose `type` is a Literal"
-        raise PluginError(message, plugin=plugin.name, distribution=plugin.distribution) from None
+    def add(self, contribution: Contribution) -> None:
+        """Take what a plugin brings."""
+        self.contributions.append(contribution)
+        plugin = contribution.plugin
+        self.errors += contribution.errors
+        self.lost |= {name: error for name, error in contribution.lost.items() if name not in self.blocks}
+        for kind in contribution.kinds:
+            self._put(self.kinds, kind.name, kind, plugin, "kind")
+        for setting in contribution.settings:
+            self._put(self.settings, setting.name, setting, plugin, "setting")
+        for block, names in contribution.blocks.items():
+            for name in names:
+                if not self._put(self.blocks, name, block, plugin, "block"):
+                    self.lost[name] = self.errors[-1]
 
-
-def _add(table: dict[str, tuple[Any, Plugin]], name: str, item: Any, plugin: Plugin, what: str) -> None:
-    if name in table and table[name][0] is not item:
+    def _put(self, table: dict[str, tuple[Any, Plugin]], name: str, item: Any, plugin: Plugin, what: str) -> bool:
+        """Put something where its name is free; False, and an error, where it is not."""
+        if name not in table or table[name][0] is item:
+            table.setdefault(name, (item, plugin))
+            return True
         other = table[name][1]
-        raise PluginError(f"brings the {what} `{name}`, which plugin `{other.name}` of {other.distribution} brings too",
-                          plugin=plugin.name, distribution=plugin.distribution)  # fmt: skip
-    table[name] = (item, plugin)
+        used = "; neither is used" if what == "block" else ""
+        message = f"brings the {what} `{name}`, which plugin `{other.name}` of {other.distribution} brings too{used}"
+        self.errors.append(plugin.error(message))
+        return False

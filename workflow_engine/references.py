@@ -66,7 +66,7 @@ class Names:
 def names_of(document: Document, drafts: list[Draft], registry: Registry, problems: list[Problem]) -> Names:
     """Collect what can be named; kinds that nobody registered are problems."""
     kinds = {item.name: _kinds(item, f"inputs[{index}]", registry, problems) for index, item in document.inputs.items()}
-    steps = {draft.name: draft.block.outputs_of(draft.manifest) for draft in drafts}
+    steps = {draft.name: draft.outputs for draft in drafts}
     others = {str(raw["name"]): registry.blocks.get(str(raw.get("type"))) for raw in document.steps.values() if "name" in raw}
     broken = frozenset(others) - steps.keys()
     known = {name: block.outputs for name, block in others.items() if block and name in broken and block.has_fixed_outputs()}
@@ -79,7 +79,8 @@ def _kinds(item: Input, place: str, registry: Registry, problems: list[Problem])
         if name in registry.kinds:
             found.append(registry.kinds[name])
         else:
-            problems.append(Problem(f"{place}.kind[{index}]", f"unknown kind `{name}`", did_you_mean(name, registry.kinds)))
+            hints = (did_you_mean(name, registry.kinds), registry.absence(name))
+            problems.append(Problem(f"{place}.kind[{index}]", f"unknown kind `{name}`", "; ".join(filter(None, hints))))
     return tuple(found) or (ANY,)
 
 

@@ -205,7 +205,7 @@ def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | 
 
     Raises:
         WorkflowDefinitionError: `.problems` lists everything that is wrong.
-        PluginError: an installed plugin is broken.
+        PluginError: WORKFLOW_ENGINE_PLUGINS names a plugin that is not installed.
     """
     known = registry if registry is not None else plugins.registry()
     read = read_definition(definition)

@@ -42,7 +42,7 @@ class ByteTracker(Block):
     """Follow detections from frame to frame (ByteTrack): every thing keeps its `tracker_id`.
 
     A track begins when a thing is seen for the second time in a row; what belongs to no track is left out. Frames of a
-    video are told apart by their time, others count as thirty a second. Needs `pip install florence-blocks[video]`.
+    video are told apart by their time, others count as thirty a second. Needs `pip install 'trackers>=2.6'`.
 
     `{"type": "vision/byte_tracker@v1", "name": "track", "image": "$inputs.image", "detections": "$steps.detect.predictions"}`
     """
@@ -69,6 +69,7 @@ class ByteTracker(Block):
     }
     stateful = True
     view = None
+    requires = {"trackers": "trackers>=2.6"}
 
     def __init__(self) -> None:
         self._tracker: Any = None
@@ -99,16 +100,13 @@ class ByteTracker(Block):
 
 
 def _tracker(fields: dict[str, Any]) -> Any:
-    try:
-        return trackers.ByteTrackTracker(
-            lost_track_buffer=fields["lost_track_buffer"],
-            track_activation_threshold=fields["track_activation_threshold"],
-            high_conf_det_threshold=fields["track_activation_threshold"],
-            minimum_consecutive_frames=fields["minimum_consecutive_frames"],
-            minimum_iou_threshold=1 - fields["minimum_matching_threshold"],
-        )
-    except ImportError:
-        raise ValueError("tracking needs the package `trackers`; `pip install florence-blocks[video]` brings it") from None
+    return trackers.ByteTrackTracker(
+        lost_track_buffer=fields["lost_track_buffer"],
+        track_activation_threshold=fields["track_activation_threshold"],
+        high_conf_det_threshold=fields["track_activation_threshold"],
+        minimum_consecutive_frames=fields["minimum_consecutive_frames"],
+        minimum_iou_threshold=1 - fields["minimum_matching_threshold"],
+    )
 
 
 def _tracks(detections: sv.Detections) -> list[int]:

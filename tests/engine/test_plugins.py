@@ -198,4 +198,6 @@ def test_a_third_party_package_installed_by_pip_brings_its_block_and_its_setting
     assert wrong.returncode == 2 and "--marks" in wrong.stderr and "many" in wrong.stderr
     (site / "acme_blocks.py").write_text(PLUGIN.replace('"marks"', '"out"'))
     clash = subprocess.run(run, capture_output=True, text=True)
-    assert clash.returncode == 2 and "acme-blocks 0.3: brings the setting `out`" in clash.stderr
+    assert clash.returncode == 0 and json.loads(clash.stdout)["outputs"] == {"o": "HEY!"}, clash.stderr
+    assert "warning: left out: plugin `acme` of acme-blocks 0.3: brings the setting `out`" in clash.stderr
+    assert "ACME_MARKS sets it" in clash.stderr

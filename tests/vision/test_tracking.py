@@ -12,6 +12,7 @@ import pytest
 import supervision as sv
 
 from florence_blocks.vision import plugin
+from florence_blocks.vision.tracking import ByteTracker
 from tests.engine.toys import toy_registry
 from tests.vision.test_blocks import PIXELS, found, run, step
 from workflow_engine import Block, BlockManifest, Image, ImageReference, Output, Plugin, compile, hookimpl
@@ -277,3 +278,9 @@ def test_one_table_of_a_run_hides_no_failure() -> None:
     result = compile(definition).run(v=[1, [5, 6], 2, [1, 2]], w=[7, [8, 9], 4, [1, 2, 3]])
     assert [row["o"] for row in result.outputs] == [None, None, "v,w\n1,7\n5,8\n6,9\n2,4\n", None]
     assert [error.element for error in result.report.errors] == [(3,)]
+
+
+def test_what_tracking_needs_is_what_the_extra_brings() -> None:
+    project = Path(__file__).parents[2].joinpath("pyproject.toml").read_text()
+    assert ByteTracker.requires
+    assert all(f'video = ["{package}"]' in project for package in ByteTracker.requires.values())

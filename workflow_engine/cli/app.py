@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -29,6 +30,7 @@ Definition = Annotated[Path, typer.Argument(metavar="WORKFLOW", help="the JSON f
 
 def main() -> None:
     """Entry point; no mistake of a user ends in a traceback."""
+    _tell_warnings()
     try:
         app()
     except WorkflowError as error:
@@ -38,6 +40,19 @@ def main() -> None:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         raise SystemExit(OK) from None
+
+
+def _tell_warnings() -> None:
+    """Have warnings about plugins told as all other things are; those of other libraries stay as they are."""
+    show = warnings.showwarning
+
+    def told(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if category.__module__ == "workflow_engine.plugins":
+            typer.echo(f"warning: {message}", err=True)
+        else:
+            show(message, category, *place, **more)
+
+    warnings.showwarning = told
 
 
 def stop(message: str, code: int = WRONG) -> NoReturn:

@@ -13,7 +13,7 @@ import typer
 from workflow_engine.block import Block, block_types
 from workflow_engine.errors import WorkflowError, did_you_mean
 from workflow_engine.plugins import registry
-from workflow_engine.schema import block_schema
+from workflow_engine.schema import block_schema, block_schemas, described_by
 from workflow_engine.wording import takes
 
 _DEPTHS = {0: "one answer per element", 1: "opens a dimension: several answers per element",
@@ -38,27 +38,30 @@ def find_block(name: str) -> type[Block]:
         UnknownBlockError: with the nearest names.
     """
     known = registry().blocks
-    if name not in known:
-        near = did_you_mean(name, known) or "`workflow blocks` lists all"
-        raise UnknownBlockError(f"no block `{name}` ({near})")
-    return known[name]
+    if name in known:
+        return known[name]
+    absence = registry().absence(name)
+    if name in registry().lost:
+        raise UnknownBlockError(f"the block `{name}` cannot be used ({absence})")
+    near = did_you_mean(name, known) or "`workflow blocks` lists all"
+    raise UnknownBlockError(f"no block `{name}` ({near}{'; ' if absence else ''}{absence})")
 
 
 def summary(block: type[Block]) -> str:
-    """The first line of a block's docstring."""
-    return (inspect.getdoc(block) or "").split("\n")[0]
+    """The first line of a block's own docstring; empty where it has none."""
+    return described_by(block).split("\n")[0]
 
 
 def print_blocks(*, as_json: bool) -> int:
     """Every block with one line about it."""
-    blocks = {block_types(block)[0]: block for block in registry().blocks.values()}
+    blocks = registry().names()
     if as_json:
-        listed = [{"type": name, "aliases": block_types(b)[1:], "summary": summary(b)} for name, b in blocks.items()]
+        listed = [{"type": name, "aliases": more, "summary": summary(block)} for block, (name, *more) in blocks.items()]
         typer.echo(json.dumps(listed, indent=2))
         return 0
-    width = max(map(len, blocks), default=0)
-    for name, block in blocks.items():
-        typer.echo(f"{name:<{width}}  {summary(block)}")
+    width = max((len(names[0]) for names in blocks.values()), default=0)
+    for block, names in blocks.items():
+        typer.echo(f"{names[0]:<{width}}  {summary(block)}")
     return 0
 
 
@@ -82,6 +85,8 @@ def print_block(name: str, *, as_json: bool) -> int:
     typer.echo("outputs")
     for output, kinds in described["outputs"].items():
         typer.echo(f"  {output}  {', '.join(kinds)}")
+    for package in described["requires"]:
+        typer.echo(f"needs: pip install '{package}'")
     typer.echo(described["dimension"] + ("; called once for all elements" if described["batched"] else ""))
     return 0
 
@@ -93,7 +98,7 @@ def print_markdown(name: str | None) -> int:
         return 0
     typer.echo(_HEAD, nl=False)
     families: dict[str, list[type[Block]]] = {}
-    for block in dict.fromkeys(registry().blocks.values()):
+    for block in block_schemas():
         families.setdefault(block.__module__, []).append(block)
     for module, members in families.items():
         title = (inspect.getdoc(sys.modules[module]) or module).split("\n")[0].rstrip(".")
@@ -108,7 +113,7 @@ def example(block: type[Block]) -> dict[str, Any] | None:
     Raises:
         ValueError: it is no JSON.
     """
-    found = _EXAMPLE.search(inspect.getdoc(block) or "")
+    found = _EXAMPLE.search(described_by(block))
     return None if found is None else dict(json.loads(found[1]))
 
 
@@ -129,6 +134,7 @@ def markdown(block: type[Block]) -> str:
     lines += [f"| `{name}` | {', '.join(kinds).replace('*', 'anything')} |" for name, kinds in described["outputs"].items()]
     notes = [described["dimension"][0].upper() + described["dimension"][1:]]
     notes += ["remembers earlier elements"] if block.stateful else []
+    notes += [f"needs `pip install '{package}'`" for package in block.requires.values()]
     notes += [f"also answers to {', '.join(f'`{alias}`' for alias in aliases)}"] if aliases else []
     return "\n".join([*lines, "", "; ".join(notes) + ".", ""])
 
@@ -149,9 +155,10 @@ def describe(block: type[Block]) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "types": block_types(block),
-        "description": inspect.getdoc(block) or "",
+        "description": described_by(block),
         "fields": fields,
         "outputs": {name: [kind.name for kind in output.kinds] for name, output in block.outputs.items()},
         "dimension": _DEPTHS[block.dimension],
         "batched": block.batched,
+        "requires": list(block.requires.values()),
     }

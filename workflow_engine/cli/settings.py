@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -11,7 +12,6 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from workflow_engine.errors import PluginError
 from workflow_engine.settings import Setting
 
 
@@ -19,20 +19,19 @@ class CommandWithSettings(TyperCommand):
     """A command that has an option for each setting of the plugins besides its own; they are loaded when it is used."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """All options and arguments.
-
-        Raises:
-            PluginError: a setting has the name of one of the command's own options.
-        """
-        from workflow_engine.plugins import registry
+        """All options and arguments; a setting that has the name of one of the command's own is left out with a warning."""
+        from workflow_engine.plugins import PluginWarning, registry
 
         own = super().get_params(ctx)
-        taken = {option for parameter in own for option in parameter.opts}
+        taken = {option for parameter in own for option in (*parameter.opts, *parameter.secondary_opts, "--help")}
+        settings = []
         for setting, plugin in registry().settings.items():
-            if _option_name(setting) in taken:
-                raise PluginError(f"brings the setting `{setting.name}`, and `workflow {self.name}` has an option of that name",
-                                  plugin=plugin.name, distribution=plugin.distribution)  # fmt: skip
-        return [*own, *_options(registry().settings)]
+            if _option_name(setting) not in taken:
+                settings.append(setting)
+                continue
+            message = f"brings the setting `{setting.name}`, and `workflow {self.name}` has an option of that name; "
+            warnings.warn(f"left out: {plugin.error(message)}{setting.variable} sets it", PluginWarning, stacklevel=2)
+        return [*own, *_options(settings)]
 
 
 def _options(settings: Iterable[Setting]) -> list[Any]:
@@ -67,7 +66,7 @@ def _setter(setting: Setting) -> Callable[[str | None], None]:
             return
         try:
             setting.check(value)
-        except ValueError as error:
+        except Exception as error:  # a check is of a plugin, and may raise anything
             raise typer.BadParameter(str(error)) from None
         os.environ[setting.variable] = value
 
