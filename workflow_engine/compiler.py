@@ -67,7 +67,7 @@ def _compiled_again(definition: Mapping[str, Any], registry: Registry) -> Plan:
 def _compile_flat(definition: Mapping[str, Any], registry: Registry, made: Made) -> tuple[Plan, list[Problem]]:
     """Compile a definition without workflows within; `made` is how to make the plan again."""
     document, problems = parse_document(definition)
-    state = _Compilation(document, problems)
+    state = _Compilation(document, problems, list(document.warnings))
     drafts = draft_steps(document.steps, registry, problems, state.warnings)
     names = _resolve(state, drafts, registry)
     for place, selector in loose_selectors(document.steps, drafts):

@@ -54,9 +54,10 @@ class Image:
         name: where it came from, for people (a file name, or empty).
         parent: the image it was cut from, or None for a root image.
         seconds: when it was taken, from the beginning of its video; None for what is no part of a video.
+        frame: which frame of its video it is, the first being 1; None likewise.
     """
 
-    __slots__ = ("_alpha", "_digest", "_origin", "_pixels", "_read", "name", "parent", "seconds")
+    __slots__ = ("_alpha", "_digest", "_origin", "_pixels", "_read", "frame", "name", "parent", "seconds")
 
     def __init__(
         self,
@@ -67,9 +68,11 @@ class Image:
         parent: Image | None = None,
         origin: Origin | None = None,
         seconds: float | None = None,
+        frame: int | None = None,
     ) -> None:
         self.name = name
         self.seconds = seconds
+        self.frame = frame
         self.parent = parent
         self._origin = origin
         self._read: Callable[[], Pixels] | None = None
@@ -160,7 +163,7 @@ class Image:
         origin = self.origin.part(left, top, right - left, bottom - top)
         alpha = None if self._alpha is None else partial(self._part_of_alpha, slice(top, bottom), slice(left, right))
         pixels = array[top:bottom, left:right]
-        return Image(pixels, alpha=alpha, name=self.name, parent=self, origin=origin, seconds=self.seconds)
+        return Image(pixels, alpha=alpha, name=self.name, parent=self, origin=origin, seconds=self.seconds, frame=self.frame)
 
     def _part_of_alpha(self, rows: slice, columns: slice) -> Pixels | None:
         return None if self.alpha is None else self.alpha[rows, columns]
@@ -169,7 +172,7 @@ class Image:
         """New pixels for the same view (drawn on, blurred, resized): coordinates still lead to the same root."""
         height, width = pixels.shape[:2]
         origin = self.origin if (width, height) == self.size else self.origin.resized(width, height)
-        return Image(pixels, name=self.name, parent=self.parent, origin=origin, seconds=self.seconds)
+        return Image(pixels, name=self.name, parent=self.parent, origin=origin, seconds=self.seconds, frame=self.frame)
 
     def seen_as(self, image: Image) -> Image:
         """This image as another picture of the same view; itself where it knows where it came from or has another size."""
@@ -182,6 +185,7 @@ class Image:
             parent=image.parent,
             origin=image.origin,
             seconds=image.seconds if self.seconds is None else self.seconds,
+            frame=image.frame if self.frame is None else self.frame,
         )
 
     def project(self, pixels: Pixels, matrix: Any, name: str) -> Image:
@@ -194,7 +198,7 @@ class Image:
         """
         height, width = pixels.shape[:2]
         origin = self.origin.projected(matrix, width, height, name)
-        return Image(pixels, name=self.name, parent=self, origin=origin, seconds=self.seconds)
+        return Image(pixels, name=self.name, parent=self, origin=origin, seconds=self.seconds, frame=self.frame)
 
     def png(self) -> bytes:
         """The pixels as a PNG file."""

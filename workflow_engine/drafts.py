@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 
 from workflow_engine.block import Block, BlockManifest, Output, Reference, Target
-from workflow_engine.errors import Problem, did_you_mean, listing
-from workflow_engine.language import validation_problems
+from workflow_engine.errors import UNKNOWN_FIELD, Problem, did_you_mean, listing
+from workflow_engine.language import validation_problems, without
 from workflow_engine.packages import missing_packages
 from workflow_engine.plugins import Registry
 from workflow_engine.selectors import Selector, is_name, is_selector, parse_selector
@@ -120,17 +120,35 @@ def _unknown(name: Any, place: str, registry: Registry) -> Problem:
 def _validate(
     raw: dict[str, Any], place: str, block: type[Block], problems: list[Problem], warnings: list[Problem]
 ) -> BlockManifest | None:
-    """The manifest of a step; fields the block does not know are problems, or warnings in another runtime's step."""
+    """The manifest of a step; fields nobody knows are problems, or warnings in another runtime's step, at any depth."""
     known = {spelling for name in block.Manifest.model_fields for spelling in spellings(block.Manifest, name)}
-    if str(raw.get("type")).startswith(_FOREIGN_PREFIX):
+    foreign = str(raw.get("type")).startswith(_FOREIGN_PREFIX)
+    if foreign:
         for key in raw.keys() - known:
-            warnings.append(Problem(f"{place}.{key}", "unknown field, ignored", did_you_mean(key, known)))
+            warnings.append(Problem(f"{place}.{key}", f"{UNKNOWN_FIELD}, ignored", did_you_mean(key, known)))
         raw = {key: value for key, value in raw.items() if key in known}
     try:
         return block.Manifest.model_validate(raw)
     except ValidationError as error:
-        problems += validation_problems(error, raw, place, block.Manifest)
+        found = validation_problems(error, raw, place, block.Manifest)
+    ignored = [warning for problem in found if (warning := _ignored(problem, place, raw, block))] if foreign else []
+    less = without(raw, [warning.place.removeprefix(place) for warning in ignored])
+    if less == raw:
+        problems += found
         return None
+    warnings += ignored
+    return _validate(less, place, block, problems, warnings)
+
+
+def _ignored(problem: Problem, place: str, raw: Mapping[str, Any], block: type[Block]) -> Problem | None:
+    """The warning of a mistake that another runtime overlooks: a field that nobody knows, or null for the default."""
+    if problem.message.startswith(UNKNOWN_FIELD):
+        return replace(problem, message=f"{UNKNOWN_FIELD}, ignored")
+    key = problem.place.removeprefix(f"{place}.")
+    field = block.Manifest.model_fields.get(key)
+    if field is None or field.is_required() or key not in raw or raw[key] is not None:
+        return None
+    return Problem(problem.place, "null, the default counts")
 
 
 def _draft(index: int, block: type[Block], manifest: BlockManifest, raw: Mapping[str, Any], problems: list[Problem]) -> Draft:

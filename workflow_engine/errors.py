@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from workflow_engine.report import RunReport
@@ -35,6 +35,10 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
         return f"{where}{self.message}" + (f" ({self.suggestion})" if self.suggestion else "")
+
+
+UNKNOWN_FIELD: Final = "unknown field"
+"""How the problem of a field begins that nobody knows."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

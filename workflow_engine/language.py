@@ -5,16 +5,18 @@ Steps stay plain dicts here: only their block knows their fields. Every mistake 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from workflow_engine.errors import Problem, WorkflowDefinitionError, a, did_you_mean, listing
+from workflow_engine.errors import UNKNOWN_FIELD, Problem, WorkflowDefinitionError, a, did_you_mean, listing
 from workflow_engine.selectors import NAME, SELECTOR_PATTERN, is_name
 from workflow_engine.wording import takes
 
@@ -112,6 +114,7 @@ class Document:
         lost: the names of inputs that are wrong in themselves.
         nameless: which of "inputs" and "steps" hold something whose name is missing, wrong or taken, so that a name that
             nobody has may be meant for it.
+        warnings: what is ignored.
     """
 
     inputs: Mapping[int, Input]
@@ -119,6 +122,7 @@ class Document:
     outputs: Mapping[int, JsonField]
     lost: frozenset[str]
     nameless: frozenset[str]
+    warnings: tuple[Problem, ...]
 
 
 _INPUT_MODELS: Mapping[str, type[Input]] = {
@@ -143,7 +147,7 @@ def read_definition(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         WorkflowDefinitionError: the file is missing, or what is there is not a JSON object.
     """
     if isinstance(source, Mapping):
-        return _copy(source)
+        return _unwrapped(_copied(source))
     if not isinstance(source, (str, Path)):
         message = f"a definition is a dict, JSON text, or the path of a JSON file; this is {a(source)}"
         raise WorkflowDefinitionError([Problem("", message)])
@@ -165,15 +169,11 @@ def _unwrapped(definition: dict[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) and "steps" not in definition else definition
 
 
-def _copy(source: Mapping[str, Any]) -> dict[str, Any]:
+def _copied(value: Any) -> Any:
     """A copy that shares nothing with the caller's; values JSON cannot hold are left to validation."""
-
-    def copy(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: copy(item) for key, item in value.items()}
-        return [copy(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-    return _unwrapped({key: copy(item) for key, item in source.items()})
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _text_of(source: str | Path) -> tuple[str, str]:
@@ -191,7 +191,8 @@ def _text_of(source: str | Path) -> tuple[str, str]:
 
 def parse_document(definition: Mapping[str, Any]) -> tuple[Document, list[Problem]]:
     """The parts of a definition that are right, and a problem for every part that is not."""
-    problems = _top_level_problems(definition)
+    warnings: list[Problem] = []
+    problems = _top_level_problems(definition, warnings)
     entries = {scope: _entries(definition, scope, problems) for scope in ("inputs", "steps", "outputs")}
     named = {scope: _named_once(found, scope, problems) for scope, found in entries.items()}
     parsed = {index: _parse_input(raw, f"inputs[{index}]", problems) for index, raw in named["inputs"].items()}
@@ -208,7 +209,7 @@ def parse_document(definition: Mapping[str, Any]) -> tuple[Document, list[Proble
         for scope, found in named.items()
         if len(found) < _length(definition.get(scope)) or not all(is_name(raw.get("name")) for raw in found.values())
     }
-    return Document(inputs, named["steps"], outputs, frozenset(lost), frozenset(nameless)), problems
+    return Document(inputs, named["steps"], outputs, frozenset(lost), frozenset(nameless), tuple(warnings)), problems
 
 
 def _length(value: Any) -> float:
@@ -230,14 +231,20 @@ def _named_once(entries: list[tuple[int, dict[str, Any]]], scope: str, problems:
     return kept
 
 
-def _top_level_problems(definition: Mapping[str, Any]) -> list[Problem]:
+def _top_level_problems(definition: Mapping[str, Any], warnings: list[Problem]) -> list[Problem]:
     problems = []
     if definition.get("dynamic_blocks_definitions"):
         message = "code inside a definition is never executed; put the block into a plugin package instead"
         problems.append(Problem("dynamic_blocks_definitions", message))
+    missing = [name for name in _FIELDS if name not in definition]
     for key in definition:
-        if key not in _FIELDS and key != "dynamic_blocks_definitions":
-            problems.append(Problem(str(key), "unknown field", did_you_mean(str(key), _FIELDS) or f"known: {listing(_FIELDS)}"))
+        misspelt = did_you_mean(str(key), missing)
+        if key in _FIELDS or key == "dynamic_blocks_definitions":
+            continue
+        if misspelt:
+            problems.append(Problem(str(key), UNKNOWN_FIELD, misspelt))
+        else:
+            warnings.append(Problem(str(key), f"{UNKNOWN_FIELD}, ignored"))
     version = definition.get("version")
     if not isinstance(version, str) or version.split(".")[0] != "1":
         found = "missing" if version is None else f"{version!r} is not supported"
@@ -300,7 +307,7 @@ def _message(detail: Any, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "missing":
         return f"required and missing{_wanted(model, detail['loc'])}", ""
     if kind == "extra_forbidden":
-        return "unknown field", did_you_mean(str(detail["loc"][-1]), names) or f"known: {listing(names)}"
+        return UNKNOWN_FIELD, did_you_mean(str(detail["loc"][-1]), names) or f"known: {listing(names)}"
     if "inside" in detail.get("ctx", {}):
         return str(detail["msg"]), ""
     return f"{said(detail)}; got {_short(detail['input'])}", ""
@@ -343,3 +350,19 @@ def _path(loc: Sequence[int | str], raw: Any, place: str) -> str:
         elif isinstance(value, dict) and (part in value or position == len(loc) - 1):
             path, value = f"{path}.{part}", value.get(part)
     return path
+
+
+_PARTS = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+
+
+def without(raw: dict[str, Any], places: Iterable[str]) -> dict[str, Any]:
+    """A copy of an object without some of its fields, each named by its path: `.switch.cases[0].note`."""
+    copied: dict[str, Any] = _copied(raw)
+    for place in places:
+        *way, last = [int(index) if index else name for name, index in _PARTS.findall(place)] or [""]
+        inside: Any = copied
+        with contextlib.suppress(KeyError, IndexError, TypeError):  # a field that nobody wrote
+            for part in way:
+                inside = inside[part]
+            del inside[last]
+    return copied

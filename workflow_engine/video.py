@@ -92,7 +92,8 @@ class Video:
                 if self._end is not None and seconds >= self._end:
                     return
                 if taken % self._stride == 0:
-                    yield Image(_upright(frame), name=self._name(seconds), seconds=seconds)
+                    place = 1 + round(seconds * float(self._stream.average_rate or 30))
+                    yield Image(_upright(frame), name=self._name(seconds), seconds=seconds, frame=place)
                 taken += 1
         except (OSError, ValueError) as error:
             raise VideoError(f"`{self._source}` is damaged after {taken} frames: {_reason(error)}") from error

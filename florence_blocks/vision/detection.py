@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from florence_blocks.vision.query import QueryError
 from workflow_engine.detections import PlacedPoint, is_detections, origin_of
+from workflow_engine.keypoints import KEYPOINTS_XY
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -88,6 +89,18 @@ def _optional(values: Any, index: int) -> int | None:
     return None if values is None else int(values[index])
 
 
+def _prediction_type(found: sv.Detections) -> str:
+    if found.mask is not None:
+        return "instance-segmentation"
+    return "keypoint-detection" if KEYPOINTS_XY in found.data else "object-detection"
+
+
+def _image_dimensions(found: sv.Detections) -> list[int] | None:
+    """Height and width of the image at the root of the one that the detections lie on."""
+    origin = origin_of(found)
+    return None if origin is None else [origin.root_height, origin.root_width]
+
+
 def _area(one: Detection) -> float:
     return (one.edge(2) - one.edge(0)) * (one.edge(3) - one.edge(1))
 
@@ -95,6 +108,8 @@ def _area(one: Detection) -> float:
 PROPERTIES: Final[Mapping[str, Callable[[Detection], Any]]] = {
     "class_name": _class_name,
     "confidence": _confidence,
+    "prediction_type": lambda one: _prediction_type(one.found),
+    "image_dimensions": lambda one: _image_dimensions(one.found),
     "class_id": lambda one: _optional(one.found.class_id, one.index),
     "tracker_id": lambda one: _optional(one.found.tracker_id, one.index),
     "x_min": lambda one: one.edge(0),
@@ -115,18 +130,29 @@ PROPERTIES: Final[Mapping[str, Callable[[Detection], Any]]] = {
 }
 """What can be asked of every detection; anything in `Detections.data` can be asked for too."""
 
+POINTS: Final = frozenset({"center", "top_left", "top_right", "bottom_left", "bottom_right"})
+"""The properties that are points (x, y)."""
+_MEASURED: Final = frozenset({"width", "height", "area"})
+"""What a block may have measured on the outline of a thing; otherwise it is that of its box."""
+_FROM_BLOCKS: Final = frozenset({"time_in_zone", "in_out", "path_deviation", "polygon", "velocity", "speed",
+                                 "smoothed_velocity", "smoothed_speed", "keypoints_xy", "rect", "angle",
+                                 "area_converted"})  # fmt: skip
+"""What some blocks add to detections: without them nobody knows it, which is no mistake."""
+
 
 def read_property(one: Detection, name: str) -> Any:
-    """A property of a detection.
+    """A property of a detection; None for one that is known by name and that nobody has noted for these detections.
 
     Raises:
         QueryError: the detections do not have it.
     """
-    if name in PROPERTIES:
-        return PROPERTIES[name](one)
-    if name in one.found.data:
+    if name in one.found.data and (name in _MEASURED or name not in PROPERTIES):
         value = one.found.data[name][one.index]
         return value.item() if isinstance(value, np.generic) else value
+    if name in PROPERTIES:
+        return PROPERTIES[name](one)
+    if name in _FROM_BLOCKS:
+        return None
     raise QueryError(f"these detections have no `{name}`; they have {', '.join([*PROPERTIES, *map(str, one.found.data)])}")
 
 

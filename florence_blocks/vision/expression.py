@@ -12,14 +12,13 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from florence_blocks.vision.detection import PROPERTIES, Detection, read_property
+from florence_blocks.vision.detection import POINTS, PROPERTIES, Detection, read_property
 from florence_blocks.vision.query import Parsed, QueryError
 from workflow_engine.errors import did_you_mean
 
 MAX_LENGTH: Final = 500
 MAX_NODES: Final = 100
-_POINTS: Final = {"center", "top_left", "top_right", "bottom_left", "bottom_right"}
-_NAMES: Final = (*(name for name in PROPERTIES if name not in _POINTS), "text", "index")
+_NAMES: Final = (*(name for name in PROPERTIES if name not in POINTS), "text", "index")
 _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {"abs": abs, "min": min, "max": max, "len": len}
 _OPERATORS: Final[Mapping[type, Callable[..., Any]]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Mod: operator.mod,

@@ -12,15 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from numbers import Real
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from florence_blocks.vision.detection import Detection, need_detections, read_property, rows, select
+from florence_blocks.vision.detection import POINTS, Detection, need_detections, read_property, rows, select
 from florence_blocks.vision.query import DEFAULT_OPERAND, Chain, Condition, Parameters, QueryError, operation
 from workflow_engine.block import AnyReference, BlockManifest
 from workflow_engine.data import Image
-from workflow_engine.detections import is_detections
+from workflow_engine.detections import PlacedPoint, is_detections
 from workflow_engine.detections_json import serialise
 from workflow_engine.errors import a, listing
 from workflow_engine.lazy import LazyModule
@@ -73,29 +74,40 @@ def each_operated(data: dict[str, Any], operations: dict[str, Chain]) -> dict[st
 # ------------------------------------------------------------------ texts and numbers
 
 
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise QueryError(f"{what} needs a text, not {a(value)}")
+    return value
+
+
 @operation("StringToLowerCase")
-def _lower(value: str) -> str:
-    return value.lower()
+def _lower(value: Any) -> str:
+    return _text(value, "StringToLowerCase").lower()
 
 
 @operation("StringToUpperCase")
-def _upper(value: str) -> str:
-    return value.upper()
+def _upper(value: Any) -> str:
+    return _text(value, "StringToUpperCase").upper()
 
 
 @operation("ToString")
-def _to_string(value: Any) -> str:
-    return str(value)
+def _to_string(value: Any) -> str | None:
+    """A value as text; what is missing stays missing."""
+    return None if value is None else str(value)
 
 
 @operation("StringSubSequence", start=(int, 0), end=(int, -1))
-def _sub_sequence(value: str, start: int, end: int) -> str:
-    return value[start:end]
+def _sub_sequence(value: Any, start: int, end: int) -> str:
+    return _text(value, "StringSubSequence")[start:end]
 
 
 @operation("StringMatches", regex=(str, ...))
-def _matches(value: str, regex: str) -> bool:
-    return re.match(regex, value) is not None
+def _matches(value: Any, regex: str) -> bool:
+    """Whether the expression fits anywhere in a text."""
+    try:
+        return re.search(regex, _text(value, "StringMatches")) is not None
+    except re.error as error:
+        raise QueryError(f"`{regex}` is no regular expression: {error}") from None
 
 
 @operation("ToNumber", cast_to=(Literal["int", "float"], ...))
@@ -110,8 +122,8 @@ def _round(value: float, decimal_digits: int) -> float:
 
 @operation("Multiply", other=(int | float, ...))
 def _multiply(value: Any, other: float) -> Any:
-    if not isinstance(value, (int, float)):
-        raise QueryError(f"Multiply needs a number, not a {type(value).__name__}")
+    if not isinstance(value, Real):  # a text times a number could be made as large as memory
+        raise QueryError(f"Multiply needs a number, not {a(value)}")
     return value * other
 
 
@@ -134,11 +146,10 @@ def _iso(value: Any) -> str:
 
 @operation("ToBoolean")
 def _to_boolean(value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if isinstance(value, (bool, int, float)):
-        return bool(value)
-    raise QueryError(f"ToBoolean cannot take {value!r}; true, false or a number would fit")
+    """Whether there is something: a number other than 0, a text or a list that is not empty; the text "false" says no."""
+    if isinstance(value, str) and value.strip().lower() == "false":
+        return False
+    return bool(value)
 
 
 @operation("LookupTable", lookup_table=(dict[Any, Any], ...))
@@ -149,7 +160,9 @@ def _look_up(value: Any, lookup_table: Mapping[Any, Any]) -> Any:
 
 
 @operation("ConvertDictionaryToJSON")
-def _to_json(value: Mapping[str, Any]) -> str:
+def _to_json(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        raise QueryError(f"ConvertDictionaryToJSON needs names with values, not {a(value)}")
     return json.dumps(value)
 
 
@@ -172,13 +185,21 @@ def _apply(value: Any, operations: Chain, parameters: Parameters) -> list[Any]:
 
 
 @operation("SequenceElementsCount")
-def _elements_count(value: Any) -> dict[Any, int]:
-    return dict(Counter(value))
+def _elements_count(value: Any) -> dict[str, int]:
+    """How often every element is there, by its text."""
+    return dict(Counter(str(item) for item in value))
+
+
+_MOST_JOINED: Final = 1_000_000
+"""The most characters of a joined text."""
 
 
 @operation("SequenceJoin", separator=(str, ", "))
 def _join(value: Any, separator: str) -> str:
-    return separator.join(str(item) for item in value)
+    joined = separator.join(str(item) for item in value)
+    if len(joined) > _MOST_JOINED:
+        raise QueryError(f"SequenceJoin gives {len(joined)} characters; at most {_MOST_JOINED} would fit")
+    return joined
 
 
 @operation("SequenceAggregate", mode=(Literal["first", "last", "most_common", "least_common"], ...))
@@ -212,7 +233,7 @@ def _need_image(value: Any, what: str) -> Image:
     return value
 
 
-@operation("ConvertImageToJPEG", compression_level=(int, 95))
+@operation("ConvertImageToJPEG", compression_level=(Annotated[int, Field(ge=1, le=100)], 95))
 def _to_jpeg(value: Any, compression_level: int) -> bytes:
     pixels: Any = _need_image(value, "ConvertImageToJPEG").array
     return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, compression_level])[1].tobytes())
@@ -226,12 +247,13 @@ def _to_base64(value: Any) -> str:
 @operation("ExtractFrameMetadata", property_name=(Literal["frame_number", "frame_timestamp", "seconds_since_start"], ...))
 def _frame(value: Any, property_name: str) -> Any:
     """When a frame was taken; frames are numbered from one at their video's rate."""
-    seconds = _need_image(value, "ExtractFrameMetadata").seconds
-    if seconds is None:
+    image = _need_image(value, "ExtractFrameMetadata")
+    if property_name == "frame_timestamp":
+        raise QueryError("the time of day of a frame is not known; seconds_since_start or frame_number would fit")
+    known = image.seconds if property_name == "seconds_since_start" else image.frame
+    if known is None:
         raise QueryError("this image carries no time; the frames of a video do")
-    if property_name == "seconds_since_start":
-        return seconds
-    raise QueryError(f"`{property_name}` of a frame is not known; seconds_since_start would fit")
+    return known
 
 
 # ------------------------------------------------------------------ detections
@@ -239,8 +261,14 @@ def _frame(value: Any, property_name: str) -> Any:
 
 @operation("DetectionsPropertyExtract", property_name=(str, ...))
 def _properties(value: Any, property_name: str) -> list[Any]:
+    """A property of every detection; points are whole pixels."""
     found = need_detections(value, "DetectionsPropertyExtract")
-    return [read_property(one, property_name) for one in rows(found)]
+    values = [read_property(one, property_name) for one in rows(found)]
+    if property_name not in found.data and any(item is None for item in values):
+        raise QueryError(f"these detections carry no `{property_name}`")
+    if property_name in POINTS:
+        return [PlacedPoint(round(point[0]), round(point[1]), point.origin) for point in values]
+    return values
 
 
 @operation("ExtractDetectionProperty", property_name=(str, ...))
@@ -315,10 +343,12 @@ def _shift(value: Any, shift_x: int, shift_y: int) -> sv.Detections:
 def _rename(
     value: Any, class_map: Mapping[str, str] | str, strict: bool | str, new_classes_id_offset: int, parameters: Parameters
 ) -> sv.Detections:
-    """Other names; a strict map numbers its names anew, another numbers new names behind the offset."""
+    """Other names; a strict map numbers its names anew, another numbers names that are new behind the offset."""
     class_map, strict = (_given(option, parameters) for option in (class_map, strict))
     if not isinstance(class_map, Mapping):
         raise QueryError(f"DetectionsRename needs names by name, not {a(class_map)}")
+    if not isinstance(strict, bool):
+        raise QueryError(f"DetectionsRename needs true or false for `strict`, not {a(strict)}")
     found = need_detections(value, "DetectionsRename")
     copy = select(found, list(range(len(found))))
     names = [str(name) for name in copy.data.get("class_name", ())]
@@ -326,10 +356,11 @@ def _rename(
     if strict and unknown:
         raise QueryError(f"DetectionsRename has no name for {', '.join(unknown)}; `strict` false keeps them")
     renamed = [class_map.get(name, name) for name in names]
-    numbered = sorted(set(class_map.values())) if strict else list(dict.fromkeys(class_map.values()))
-    ids = {name: place + (0 if strict else new_classes_id_offset) for place, name in enumerate(numbered)}
-    old = copy.class_id if copy.class_id is not None else np.zeros(len(names), int)
-    copy.class_id = np.array([ids.get(name, int(before)) for name, before in zip(renamed, old, strict=True)], dtype=int)
+    old = copy.class_id.tolist() if copy.class_id is not None else [0] * len(names)
+    ids = {} if strict else dict(zip(names, old, strict=True))
+    fresh = sorted(set(class_map.values()) - ids.keys())
+    ids |= {name: place + (0 if strict else new_classes_id_offset) for place, name in enumerate(fresh)}
+    copy.class_id = np.array([ids[name] for name in renamed], dtype=int)
     copy.data["class_name"] = np.array(renamed, dtype=object)
     return copy
 

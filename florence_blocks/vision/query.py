@@ -13,12 +13,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from workflow_engine.detections import PlacedPoint, Zones
-from workflow_engine.errors import a, did_you_mean, listing
+from workflow_engine.errors import UNKNOWN_FIELD, a, did_you_mean, listing
 from workflow_engine.language import said
 from workflow_engine.lazy import LazyModule
 
@@ -35,6 +43,7 @@ Test = Callable[[Parameters], bool]
 
 DEFAULT_OPERAND: Final = "_"
 _NONE: Final[Parameters] = {}
+_BOOLEAN: Final = TypeAdapter(bool)
 
 
 class QueryError(ValueError):
@@ -168,7 +177,7 @@ def _type_of(item: Any, place: str, known: Mapping[str, Any], what: str) -> str:
     return name
 
 
-_FINDINGS = {"extra_forbidden": "unknown field", "missing": "required and missing"}
+_FINDINGS = {"extra_forbidden": UNKNOWN_FIELD, "missing": "required and missing"}
 
 
 def _fields(model: type[BaseModel], item: Mapping[str, Any], place: str) -> BaseModel:
@@ -179,9 +188,9 @@ def _fields(model: type[BaseModel], item: Mapping[str, Any], place: str) -> Base
         detail = next((one for one in details if one["type"] == "extra_forbidden"), details[0])
         inner = ".".join(str(part) for part in detail["loc"])
         near = did_you_mean(inner, model.model_fields) if detail["type"] == "extra_forbidden" else ""
-        raise QueryError(
-            (_FINDINGS.get(detail["type"]) or said(detail)) + (f" ({near})" if near else ""), f"{place}.{inner}"
-        ) from None
+        message = _FINDINGS.get(detail["type"]) or said(detail)
+        deeper = detail.get("ctx", {}).get("inside", "")
+        raise QueryError(message + (f" ({near})" if near else ""), f"{place}.{inner}{deeper}") from None
 
 
 def _short(value: Any) -> str:
@@ -279,7 +288,7 @@ def _only(item: Mapping[str, Any], place: str, *known: str) -> None:
     for key in item:
         if key not in ("type", *known):
             near = did_you_mean(key, known) or f"known: {listing(known)}"
-            raise QueryError(f"unknown field ({near})", f"{place}.{key}")
+            raise QueryError(f"{UNKNOWN_FIELD} ({near})", f"{place}.{key}")
 
 
 def _group(item: Mapping[str, Any], place: str, names: set[str]) -> Test:
@@ -299,29 +308,36 @@ def _binary(item: Mapping[str, Any], place: str, names: set[str]) -> Test:
     left = _operand(item.get("left_operand"), f"{place}.left_operand", names)
     right = _operand(item.get("right_operand"), f"{place}.right_operand", names)
     name = _type_of(item.get("comparator"), f"{place}.comparator", COMPARATORS, "comparator")
-    compare, negate = COMPARATORS[name], bool(item.get("negate", False))
+    compare, negate = COMPARATORS[name], _negated(item, place)
 
     def test(parameters: Parameters) -> bool:
         one, two = left(parameters), right(parameters)
         try:
             return bool(compare(one, two)) != negate
-        except (TypeError, AttributeError, IndexError, KeyError) as error:
+        except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
             raise QueryError(f"`{name}` cannot compare {_short(one)} with {_short(two)}") from error
 
     return test
+
+
+def _negated(item: Mapping[str, Any], place: str) -> bool:
+    try:
+        return _BOOLEAN.validate_python(item.get("negate", False))
+    except ValidationError as error:
+        raise QueryError(said(error.errors(include_url=False)[0]), f"{place}.negate") from None
 
 
 def _unary(item: Mapping[str, Any], place: str, names: set[str]) -> Test:
     _only(item, place, "operand", "operator", "negate")
     operand = _operand(item.get("operand"), f"{place}.operand", names)
     name = _type_of(item.get("operator"), f"{place}.operator", UNARY, "operator")
-    check, negate = UNARY[name], bool(item.get("negate", False))
+    check, negate = UNARY[name], _negated(item, place)
 
     def test(parameters: Parameters) -> bool:
         value = operand(parameters)
         try:
             return check(value) != negate
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise QueryError(f"`{name}` cannot take {_short(value)}") from error
 
     return test
@@ -334,10 +350,12 @@ def _operand(item: Any, place: str, names: set[str]) -> Callable[[Parameters], A
         _only(item, place, "value", "operations")
         if "value" not in item:
             raise QueryError("required and missing", f"{place}.value")
-        value = chain(item["value"])
-        return lambda parameters: value
+        value = item["value"]
+        return (lambda parameters: chain(value, parameters)) if chain.steps else (lambda parameters: value)
     _only(item, place, "operand_name", "operations")
     name = item.get("operand_name", DEFAULT_OPERAND)
+    if not isinstance(name, str):
+        raise QueryError(f"a name is needed, not {a(name)}", f"{place}.operand_name")
     names.add(name)
 
     def operand(parameters: Parameters) -> Any:

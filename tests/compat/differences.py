@@ -1,35 +1,167 @@
-"""Where this runtime differs from the other on purpose: case by case, with the reason."""
+"""Where this runtime differs from the Roboflow runtime on purpose: what each does, who is right, and the cases that show it.
+
+    python -m tests.compat.differences
+
+writes `docs/differences.md` anew.
+"""
 
 from __future__ import annotations
 
-EMPTY_CROP = "a crop that leaves its image is cut to it; there, a negative edge counts from the other side and gives nothing"
+from dataclasses import dataclass
+from pathlib import Path
 
-STREAM = "all images of a run are one stream; there, images without a video are each a stream of their own"
+PAGE = Path(__file__).parents[2] / "docs" / "differences.md"
 
-MASK_AREAS = "areas are those of all pixels of the masks; there, of the largest contour's polygon, half a pixel smaller around"
 
-CORNERS = "corners are rounded to the nearest pixel; there, their fractions are cut off"
+@dataclass(frozen=True)
+class Difference:
+    """One difference.
 
-TWICE = "coordinates lead back to the image once; there, the place of the crop is added a second time on the way out"
+    Attributes:
+        about: what it is about, in a few words.
+        here: what this runtime does.
+        there: what the other one does.
+        right: who is right, and why.
+        cases: the differential cases that show it, which hold what both give.
+    """
 
-NO_CROP = "nothing on no crop is no detection; there, the step is left out and its outputs are null"
+    about: str
+    here: str
+    there: str
+    right: str
+    cases: tuple[str, ...] = ()
 
-NAMES = "an answer that is the name of a class is that class, without a confidence; there, it cannot be read"
 
-CONFIDENCES = "boxes of an answer that gives no confidences have none; there, all are said to be certain, 1.0"
+CHECKING = (
+    Difference(
+        "Mistakes that only a run would meet",
+        "A condition, template or expression that asks for a value nobody gives, an empty group of statements, and numbers out "
+        "of bounds (a thickness of 0, a share of 2.5) are told when the definition is checked.",
+        "The definition compiles, and every run of it fails, or draws nonsense.",
+        "Here: a definition that cannot run is not right.",
+    ),
+    Difference(
+        "Fields that nobody knows",
+        "In steps with the other runtime's names and at the top level they are warnings; in steps with this runtime's own "
+        "names, and where a field of the top level is misspelt and missing, they are errors.",
+        "They are dropped without a word, so that a misspelt option is lost.",
+        "Here.",
+    ),
+    Difference(
+        "Code in a definition",
+        "`dynamic_blocks_definitions` is refused: code belongs into a plugin that somebody installed.",
+        "The code is run.",
+        "A matter of trust; this runtime takes definitions from strangers.",
+    ),
+    Difference(
+        "Inputs of different depth",
+        "An outer value joins every inner element under it, in every block: a step may take an image and its crops.",
+        "Most blocks refuse inputs of different depth.",
+        "Here: it is what the definition says.",
+    ),
+)
 
-OTHER_PICTURE = "detections that say they lie on an image of another size fail; there, they are cut at the same numbers"
+RUNNING = (
+    Difference(
+        "Two gates in front of a step",
+        "Both must let an element pass.",
+        "If one of them rejects the whole batch, it is forgotten, and the other decides alone.",
+        "Here.",
+    ),
+    Difference(
+        "A gate on an image before a step on its crops",
+        "It governs all crops of the image.",
+        "The step compiles and never runs.",
+        "Here.",
+    ),
+    Difference(
+        "An element that fails",
+        "It fails alone; its outputs are null, the others go on, and the report says why.",
+        "The run ends at the first exception.",
+        "Here.",
+    ),
+    Difference(
+        "Collapsing an image without crops",
+        "It gives `[]`.",
+        "It gives `null`.",
+        "Here: there are none, and that is known.",
+        ("rollup of nothing",),
+    ),
+    Difference(
+        "Inputs that are not given",
+        "A parameter without a default must be given.",
+        "It becomes null without a word.",
+        "Here.",
+    ),
+    Difference(
+        "Streams",
+        "All images of a run are one stream.",
+        "Images without a video are each a stream of their own, so that trackers and filters of changes remember nothing.",
+        "Here: somebody who gives several images to a tracker means them to follow each other.",
+        ("delta filter",),
+    ),
+)
 
-VIEWS = "detections on a resized copy are cut out of the original where they lie; there, at the numbers of the copy"
+COORDINATES = (
+    Difference(
+        "A crop's own detections",
+        'They are moved to the root image on the way out, as all detections are; `"coordinates_system": "own"` leaves them '
+        "on the crop.",
+        "They leave in coordinates of the crop, and the other runtime's own tests assert it.",
+        'Here, by the language: "parent" is the default of every output. There, a detection on a crop that went through any '
+        "other step is moved as well.",
+    ),
+    Difference(
+        "Rolled-up detections",
+        "Their coordinates lead back to the image once.",
+        "The place of the crop is added a second time on the way out.",
+        "Here.",
+        ("rollup of matches, to the root",),
+    ),
+    Difference(
+        "Views",
+        "Detections found on a resized, cropped, sliced or rectified view are brought to the view they meet, wherever a block "
+        "takes both; where no way leads there, an error says so.",
+        "They are used as they are, in whatever place their numbers name there.",
+        "Here.",
+        ("dynamic_crop of a resized copy",),
+    ),
+    Difference(
+        "Detections that say they lie on an image of another size",
+        "An error says that no way leads from one to the other.",
+        "They are cut at the same numbers.",
+        "Here.",
+        ("dynamic_crop of another picture",),
+    ),
+    Difference(
+        "Crops at the edge",
+        "A box that leaves its image is cut to it.",
+        "A negative edge counts from the other side of the image and gives no crop.",
+        "Here.",
+        ("dynamic_crop at the edge", "relative_static_crop at the edge"),
+    ),
+    Difference(
+        "Corners of minimal rectangles",
+        "Corners are rounded to the nearest pixel.",
+        "Their fractions are cut off.",
+        "Here.",
+        ("bounding_rect", "bounding_rect of batches"),
+    ),
+    Difference(
+        "Overlap of masks",
+        "Areas are those of all pixels of the masks.",
+        "They are those of the largest contour's polygon, half a pixel smaller around.",
+        "Here.",
+        ("overlap of masks",),
+    ),
+)
 
-DIFFERENT: dict[str, str] = {
-    "bounding_rect": CORNERS,
-    "bounding_rect of batches": CORNERS,
-    "overlap of masks": MASK_AREAS,
-    "rollup of matches, to the root": TWICE,
-    "rollup of nothing": NO_CROP,
-    "classifier of a name": NAMES,
-    **dict.fromkeys(
+ANSWERS = (
+    Difference(
+        "Confidences of answers that give none",
+        "Boxes of an answer without confidences have none.",
+        "All are said to be certain, 1.0.",
+        "Here: nobody said so.",
         (
             "detector",
             "detector, version 1",
@@ -39,11 +171,100 @@ DIFFERENT: dict[str, str] = {
             "detector of proposals",
             "detector of texts",
         ),
-        CONFIDENCES,
     ),
-    "delta filter": STREAM,
-    "dynamic_crop at the edge": EMPTY_CROP,
-    "dynamic_crop of another picture": OTHER_PICTURE,
-    "dynamic_crop of a resized copy": VIEWS,
-    "relative_static_crop at the edge": EMPTY_CROP,
+    Difference(
+        "A classification that is a bare name",
+        "It is that class, without a confidence.",
+        "It cannot be read.",
+        "Here.",
+        ("classifier of a name",),
+    ),
+)
+
+QUERIES = (
+    Difference(
+        "`ToString` of nothing",
+        "What is missing stays missing: null.",
+        'It is the text "None".',
+        "Here.",
+        ("query odd ToString otherwise",),
+    ),
+    Difference(
+        '`ToBoolean` of the text "false"',
+        "It is false; every other text that is not empty is true, as there.",
+        "It is true, as it is not empty.",
+        "Here: it is what the text says.",
+        ("query odd ToBoolean otherwise",),
+    ),
+    Difference(
+        "`Multiply` of texts and lists",
+        "An error: it multiplies numbers.",
+        "They are repeated, as Python does.",
+        "Here: repeating could fill the memory.",
+        ("query odd Multiply otherwise",),
+    ),
+    Difference(
+        "`SequenceAggregate` of an empty list",
+        "It gives null, and what follows is skipped.",
+        "It ends the run.",
+        "Here: an image without detections is no mistake.",
+        (
+            "query odd SequenceAggregate first otherwise",
+            "query odd SequenceAggregate most_common otherwise",
+            "query odd SequenceAggregate least_common otherwise",
+        ),
+    ),
+    Difference(
+        "`SortDetections` by a confidence that is not there, `DetectionsPropertyExtract` of class names that are not there",
+        "An error says what the detections lack.",
+        "They stay as they are; the list is empty.",
+        "Here.",
+    ),
+    Difference(
+        "`ExtractFrameMetadata`",
+        "Frames of a video have a number and a time in it; the time of day is not known, and still images have neither.",
+        "A still image is frame 0 of a video of 30 frames a second, taken now.",
+        "Here.",
+    ),
+)
+
+PARTS = {
+    "Checking": CHECKING,
+    "Running": RUNNING,
+    "Places": COORDINATES,
+    "Answers of models": ANSWERS,
+    "The query language": QUERIES,
 }
+
+DIFFERENT: dict[str, Difference] = {case: one for part in PARTS.values() for one in part for case in one.cases}
+"""The differences by the names of the cases that show them."""
+
+_HEAD = """# Differences from the Roboflow runtime
+
+Definitions of the Roboflow runtime run here unchanged, as far as their blocks are here. Where one means something else here, it
+does so on purpose, and this page says what, and who is right. "There" is `roboflow-workflows` 0.2.13. `make compat` runs the
+same definitions in both; the cases named below hold what either gives.
+"""
+
+
+def page() -> str:
+    """The page about all differences."""
+    parts = [_HEAD]
+    for title, differences in PARTS.items():
+        parts.append(f"\n## {title}\n")
+        parts += [_entry(one) for one in differences]
+    return "".join(parts)
+
+
+def _entry(one: Difference) -> str:
+    shown = f" Shown by {', '.join(f'`{name}`' for name in one.cases)}." if one.cases else ""
+    return f"\n**{one.about}.** {one.here} There: {_lower(one.there)} *Right:* {_lower(one.right)}{shown}\n"
+
+
+def _lower(text: str) -> str:
+    """A sentence after a colon."""
+    return text if text[:1] in '`"' or text.startswith("Python") else text[0].lower() + text[1:]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

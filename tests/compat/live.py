@@ -40,10 +40,20 @@ def detected(name: str, value: Any) -> Any:
     return found
 
 
+def outcome(engine: Any, given: dict[str, Any]) -> Any:
+    """What one run gives."""
+    from inputs import read  # type: ignore[import-not-found]
+    from outcome import FAILED, plain  # type: ignore[import-not-found]
+
+    try:
+        return plain(engine.run(runtime_parameters={name: detected(name, read(value)) for name, value in given.items()}))
+    except Exception as error:
+        return {FAILED: f"{type(error).__name__}: {str(error)[:300]}"}
+
+
 def main() -> None:
     """Run every case of the first file, write what came out into the second."""
-    from inputs import read  # type: ignore[import-not-found]
-    from outcome import plain  # type: ignore[import-not-found]
+    from outcome import FAILED  # type: ignore[import-not-found]
     from roboflow_workflows.execution_engine.core import ExecutionEngine  # type: ignore[import-not-found]
 
     outcomes: dict[str, Any] = {}
@@ -55,11 +65,10 @@ def main() -> None:
                                  "workflows_core.allow_access_to_file_system": False,
                                  "workflows_core.allowed_write_directory": None},
             )  # fmt: skip
-            rows = [engine.run(runtime_parameters={name: detected(name, read(value)) for name, value in given.items()})
-                    for given in case["runs"]]  # fmt: skip
-            outcomes[case["name"]] = [plain(row) for row in rows]
         except Exception as error:
-            outcomes[case["name"]] = {"$error": f"{type(error).__name__}: {str(error)[:300]}"}
+            outcomes[case["name"]] = {FAILED: f"{type(error).__name__}: {str(error)[:300]}"}
+            continue
+        outcomes[case["name"]] = [outcome(engine, given) for given in case["runs"]]
     Path(sys.argv[2]).write_text(json.dumps(outcomes, indent=1))
 
 

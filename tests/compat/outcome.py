@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 DIGITS = 3
+FAILED = "$error"
+"""What stands, with its words, for the outputs of a run that failed."""
 IDENTIFIERS = ("inference_id", "parent_id")
 """What is another one in every run."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
@@ -23,7 +25,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
-        return round(float(value), DIGITS)
+        return round(float(value), DIGITS) if np.isfinite(value) else str(value)
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items() if key not in IDENTIFIERS}
     if isinstance(value, (list, tuple)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.compat.inputs import box, outlined, predictions
@@ -57,6 +57,11 @@ def case(
     return Case(name, {"version": "1.3.0", "inputs": declared, "steps": list(steps), "outputs": outputs}, (inputs,), exact)
 
 
+def several(made: Case, runs: list[dict[str, Any]]) -> Case:
+    """A case with other runs, one after the other."""
+    return replace(made, runs=tuple(runs))
+
+
 def declare(name: str, value: Any) -> dict[str, Any]:
     """The input that a value is for."""
     first = value
@@ -106,7 +111,7 @@ def keep(*statements: Any, operator: str = "and") -> list[dict[str, Any]]:
 def query(name: str, operations: list[dict[str, Any]], value: Any) -> Case:
     """Operations on one value."""
     result = {"type": "DynamicCaseResult", "parameter_name": "v", "operations": operations}
-    always = {"type": "UnaryStatement", "operand": dynamic("v"), "operator": {"type": "Exists"}}
+    always = statement({"type": "StaticOperand", "value": 1}, "==", 1)
     cases = [{"type": "CaseDefinition", "condition": group(always), "result": result}]
     switch = {"type": "CasesDefinition", "cases": cases, "default": {"type": "StaticCaseResult", "value": None}}
     return case(f"query {name}", step("expression@v1", data={"v": "$inputs.value"}, switch=switch), out="$steps.s.output",

@@ -114,7 +114,7 @@ DEFINITIONS = (
     Mistake("a file that is not there", source="absent/workflow.json"),
     Mistake("no version", drop("version")),
     Mistake("a version that is not known", put("version", "2.0")),
-    Mistake("a misspelt field of the document", put("step", [])),
+    Mistake("a misspelt field of the document", put("descripton", "what it does")),
     Mistake("inputs as an object", put("inputs", {"image": "WorkflowImage"})),
     Mistake("an input without a name", drop("inputs.0.name")),
     Mistake("a misspelt type of input", put("inputs.0.type", "WorkflowImge")),

@@ -100,7 +100,7 @@ def test_a_wrong_step_is_told_by_place_finding_and_remedy(steps: list[dict[str, 
     ("document", "said"),
     [
         ({"version": "2.0"}, ["version", "2.0", '"1.0" would fit']),
-        ({"stepz": []}, ["stepz", "unknown field", "did you mean `steps`?"]),
+        ({"descripton": "a"}, ["descripton", "unknown field", "did you mean `description`?"]),
         ({"outputs": {"a": 1}}, ["outputs", "an object; a list of objects would fit"]),
         ({"outputs": [{"type": "JsonField", "name": "o", "selector": "steps.a"}]}, ["outputs[0].selector", "steps.a"]),
         ({"inputs": [{"type": "WorkflowImag", "name": "i"}]}, ["inputs[0].type", "did you mean `WorkflowImage`"]),
@@ -178,3 +178,40 @@ def test_compiling_leaves_the_definition_alone() -> None:
 def test_a_type_alias_names_the_same_block() -> None:
     workflow = toy_workflow([{"type": "toy/plus@v1", "a": 1, "b": 2}], {"o": "$steps.s0.sum"})
     assert workflow.run(x=[1]).outputs == [{"o": 3}]
+
+
+def test_fields_that_nobody_knows_are_warnings_at_any_depth_of_a_step_of_another_runtime() -> None:
+    filter_ = {"type": "DetectionsFilter", "note": 1, "filter_operation": {
+        "type": "StatementGroup", "name": "large", "statements": [{
+            "type": "BinaryStatement", "colour": "red", "left_operand": {"type": "DynamicOperand", "x": 1, "operations": [
+                {"type": "ExtractDetectionProperty", "property_name": "size"}]},
+            "comparator": {"type": "(Number) >"}, "right_operand": {"type": "StaticOperand", "value": 5}}]}}  # fmt: skip
+    step = {"type": "roboflow_core/detections_transformation@v1", "name": "s", "predictions": "$inputs.found",
+            "operations": [filter_]}  # fmt: skip
+    definition = {
+        "version": "1.0", "metadata": {"author": "a"}, "steps": [step], "outputs": [],
+        "inputs": [{"type": "WorkflowBatchInput", "name": "found", "kind": ["object_detection_prediction"]}],
+    }  # fmt: skip
+    told = {str(warning) for warning in workflow_engine.compile(definition).warnings}
+    inside = "steps[0].operations[0]"
+    statement = f"{inside}.filter_operation.statements[0]"
+    places = ("metadata", f"{inside}.note", f"{inside}.filter_operation.name", f"{statement}.colour",
+              f"{statement}.left_operand.x")  # fmt: skip
+    assert told == {f"{place}: unknown field, ignored" for place in places}
+    assert step["operations"][0]["note"] == 1
+    step["type"] = "vision/detections_transformation@v1"
+    with pytest.raises(WorkflowDefinitionError, match=r"operations\[0\].*unknown field"):
+        workflow_engine.compile(definition)
+
+
+def test_a_null_in_a_step_of_another_runtime_stands_for_the_default() -> None:
+    step = {"type": "roboflow_core/byte_tracker@v3", "name": "s", "image": "$inputs.image", "detections": "$inputs.found",
+            "lost_track_buffer": None}  # fmt: skip
+    definition = {
+        "version": "1.0", "steps": [step], "outputs": [],
+        "inputs": [{"type": "WorkflowImage", "name": "image"},
+                   {"type": "WorkflowBatchInput", "name": "found", "kind": ["object_detection_prediction"]}],
+    }  # fmt: skip
+    compiled = workflow_engine.compile(definition)
+    assert compiled.plan.steps[0].constants["lost_track_buffer"] == 30
+    assert [str(warning) for warning in compiled.warnings] == ["steps[0].lost_track_buffer: null, the default counts"]

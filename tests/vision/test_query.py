@@ -63,11 +63,83 @@ def test_operations_on_plain_values(value: Any, operations: list[dict[str, Any]]
 
 
 @pytest.mark.parametrize(
+    ("value", "operations", "wanted"),
+    [
+        ("a star", [{"type": "StringMatches", "regex": "st"}], True),
+        ("a star", [{"type": "StringMatches", "regex": "^st"}], False),
+        (None, [{"type": "ToString"}], None),
+        ([None, 1], [{"type": "SequenceApply", "operations": [{"type": "ToString"}]}], [None, "1"]),
+        ([], [{"type": "ToBoolean"}], False),
+        (["false"], [{"type": "ToBoolean"}], True),
+        ("no", [{"type": "ToBoolean"}], True),
+        (" False ", [{"type": "ToBoolean"}], False),
+        ("", [{"type": "ToBoolean"}], False),
+        (sv.Detections.empty(), [{"type": "ToBoolean"}], False),
+        (np.float32(1.5), [{"type": "Multiply", "other": 2}], 3.0),
+        (np.int64(3), [{"type": "Divide", "other": 2}], 1.5),
+        ([[1], [1], "a"], [{"type": "SequenceElementsCount"}], {"[1]": 2, "a": 1}),
+    ],
+)
+def test_operations_on_odd_values(value: Any, operations: list[dict[str, Any]], wanted: Any) -> None:
+    assert chain(*operations)(value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "operation"),
+    [
+        (["a"], {"type": "StringSubSequence"}),
+        (5, {"type": "StringToLowerCase"}),
+        ("a", {"type": "StringMatches", "regex": "("}),
+        ("a", {"type": "Multiply", "other": 10**9}),
+        ([1], {"type": "ConvertDictionaryToJSON"}),
+        (["a" * 600_000, "b" * 600_000], {"type": "SequenceJoin"}),
+        (np.array([1, 2]), {"type": "ToBoolean"}),
+    ],
+)
+def test_a_value_that_does_not_fit_an_operation_is_told(value: Any, operation: dict[str, Any]) -> None:
+    with pytest.raises(QueryError, match=str(operation["type"]) if "regex" not in operation else "regular expression"):
+        chain(operation)(value)
+
+
+def test_names_that_are_new_are_numbered_behind_the_offset_and_known_ones_keep_their_numbers() -> None:
+    rename = {"type": "DetectionsRename", "class_map": {"star": "circle"}, "strict": False}
+    assert chain(rename)(found()).class_id.tolist() == [1, 1, 1]
+    rename["class_map"] = {"star": "sun", "moon": "comet"}
+    assert chain(rename)(found()).class_id.tolist() == [1025, 1, 1025]
+    with pytest.raises(QueryError, match="true or false"):
+        chain({**rename, "strict": "s"})(found(), {"s": 1})
+
+
+def test_what_a_block_measured_counts_before_what_the_box_says_and_what_nobody_noted_is_none() -> None:
+    turned = found()
+    turned.data["width"] = np.array([1.0, 2.0, 3.0])
+    assert chain({"type": "DetectionsPropertyExtract", "property_name": "width"})(turned) == [1, 2, 3]
+    assert chain({"type": "DetectionsPropertyExtract", "property_name": "height"})(turned) == [30, 40, 5]
+    timed = {"type": "UnaryStatement", "operand": {"type": "DynamicOperand", **asked("time_in_zone")},
+             "operator": {"type": "Exists"}}  # fmt: skip
+    group = {"type": "StatementGroup", "statements": [timed]}
+    assert len(chain({"type": "DetectionsFilter", "filter_operation": group})(turned)) == 0
+    for name in ("time_in_zone", "tracker_id"):
+        with pytest.raises(QueryError, match=f"carry no `{name}`"):
+            chain({"type": "DetectionsPropertyExtract", "property_name": name})(turned)
+
+
+def test_a_frame_knows_its_number_and_its_time() -> None:
+    frame = Image(np.zeros((4, 4, 3), np.uint8), seconds=0.5, frame=16).crop(0, 0, 2, 2)
+    read = [chain({"type": "ExtractFrameMetadata", "property_name": name})(frame)
+            for name in ("frame_number", "seconds_since_start")]  # fmt: skip
+    assert read == [16, 0.5]
+    for name, image in (("frame_number", Image(frame.array)), ("frame_timestamp", frame)):
+        with pytest.raises(QueryError, match=r"not known|no time"):
+            chain({"type": "ExtractFrameMetadata", "property_name": name})(image)
+
+
+@pytest.mark.parametrize(
     ("name", "wanted"),
     [("class_name", ["star", "circle", "star"]), ("confidence", [0.9, 0.4, 0.7]), ("x_min", [10, 50, 0]),
      ("y_max", [40, 60, 5]),
-     ("size", [600, 1600, 25]), ("center", [(20, 25), (70, 40), (2.5, 2.5)]), ("class_id", [0, 1, 0]),
-     ("tracker_id", [None] * 3)],
+     ("size", [600, 1600, 25]), ("center", [(20, 25), (70, 40), (2, 2)]), ("class_id", [0, 1, 0]),
+     ("prediction_type", ["object-detection"] * 3)],
 )  # fmt: skip
 def test_properties_of_detections(name: str, wanted: list[Any]) -> None:
     assert chain({"type": "DetectionsPropertyExtract", "property_name": name})(found()) == wanted
