@@ -24,8 +24,10 @@ from florence_blocks.answers import Answer
 from florence_blocks.detections import to_detections
 from florence_blocks.locations import Box
 from florence_blocks.requests import Request, Settings
+from florence_blocks.runtime import shared
 from florence_blocks.runtime.model import FlorenceModel
-from florence_blocks.runtime.shared import shared_model
+from florence_blocks.runtime.pending import Progress, Stopped, outcomes
+from florence_blocks.runtime.shared import Address
 from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image
 
@@ -51,8 +53,8 @@ class Florence2:
         input_color_format: the order of the channels of arrays and tensors; "bgr" for numpy and "rgb" for torch when None.
     """
 
-    def __init__(self, model: FlorenceModel) -> None:
-        self.model = model
+    def __init__(self, model: FlorenceModel | Address) -> None:
+        self._held = model
 
     @classmethod
     def from_pretrained(
@@ -75,16 +77,49 @@ class Florence2:
         Raises:
             CheckpointError: the checkpoint cannot be loaded.
         """
-        return cls(shared_model(str(model_name_or_path), device=device, dtype=dtype, revision=revision))
+        address = shared.address_of(str(model_name_or_path), device=device, dtype=dtype, revision=revision)
+        shared.model_at(address)
+        return cls(address)
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    @property
+    def model(self) -> FlorenceModel:
+        """The model in memory; loaded again if it was closed."""
+        return self._held if isinstance(self._held, FlorenceModel) else shared.model_at(self._held)
+
+    def close(self) -> None:
+        """Free the memory of the model; what it was asked before is answered first.
+
+        It is free for all that share it. Whoever asks again, also through this object, loads it again. `with
+        Florence2.from_pretrained(...) as model:` closes it at the end.
+        """
+        if isinstance(self._held, FlorenceModel):
+            self._held.close(finish=True)
+        else:
+            shared.close(self._held)
+
+    def __enter__(self) -> Florence2:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def answer(
+        self, requests: Sequence[Request], *, stopped: Stopped | None = None, progress: Progress | None = None
+    ) -> list[Answer]:
         """Answer requests of any tasks in shared batches.
+
+        Args:
+            requests: the requests.
+            stopped: asked about ten times a second; once it says so, whatever is not answered yet is cancelled.
+            progress: told as often how many requests have their image encoded, and how many are answered.
 
         Raises:
             ValueError: the first request that is wrong in itself.
+            CancelledError: it was stopped (`concurrent.futures.CancelledError`).
         """
+        pending = shared.submitted(lambda: self.model, requests, stopped=stopped)
         answers = []
-        for answer in self.model.answer(requests):
+        for answer in outcomes(pending, stopped=stopped, progress=progress):
             if isinstance(answer, Exception):
                 raise answer
             answers.append(answer)

@@ -35,14 +35,33 @@ class Run:
     Attributes:
         deadline: when it gives up, in seconds of `time.monotonic`; None for never.
         permissions: what its blocks may do outside of it.
+        progress: is told how much of how much a block has done; None where nobody wants to know.
+
+    Args:
+        ended: says whether somebody outside wants the run to end; whoever waits inside asks now and then.
     """
 
-    def __init__(self, deadline: float | None = None, permissions: Permissions = Permissions()) -> None:
+    def __init__(
+        self,
+        deadline: float | None = None,
+        permissions: Permissions = Permissions(),
+        *,
+        ended: Callable[[], bool] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         self.deadline = deadline
         self.permissions = permissions
+        self.progress = progress
+        self._ended = ended
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._stopped = False
+
+    def stopped(self) -> bool:
+        """Whether the run is over, or somebody wants it to be, who is asked."""
+        if not self._stopped and self._ended is not None and self._ended():
+            self.stop()
+        return self._stopped
 
     @contextlib.contextmanager
     def on_stop(self, listener: Callable[[], None]) -> Iterator[None]:

@@ -18,8 +18,6 @@ from workflow_engine.lazy import LazyModule
 if TYPE_CHECKING:
     import numpy as np
     import supervision as sv
-
-    from florence_blocks.runtime.model import FlorenceModel
 else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
@@ -47,32 +45,43 @@ def settings_of(element: Element) -> Settings:
 
 def ask(asked: Sequence[tuple[str, Request]]) -> list[Answer | Exception]:
     """Answers to requests, each with the model it is for; all requests to one model go out together."""
-    from florence_blocks.runtime.shared import shared_model
-
     answers: list[Answer | Exception | None] = [None] * len(asked)
+    before = 0
     for model_id in dict.fromkeys(model_id for model_id, _ in asked):
         places = [place for place, (wanted, _) in enumerate(asked) if wanted == model_id]
         try:
-            given = _answers(shared_model(model_id), [asked[place][1] for place in places])
+            given = _answers(model_id, [asked[place][1] for place in places], before, len(asked))
         except Exception as error:  # a model that cannot be loaded fails its own elements only
             given = [error] * len(places)
         for place, answer in zip(places, given, strict=True):
             answers[place] = answer
+        before += len(places)
     return [answer for answer in answers if answer is not None]
 
 
-def _answers(model: FlorenceModel, requests: Sequence[Request]) -> list[Answer | Exception]:
-    """The answers of a model; a run that ends early takes its requests back."""
+def _answers(model_id: str, requests: Sequence[Request], before: int, total: int) -> list[Answer | Exception]:
+    """The answers of a model; a run that ends early takes its requests back.
+
+    Args:
+        model_id: the model.
+        requests: what it is asked.
+        before: how many requests of the step other models have answered.
+        total: how many requests the step has.
+    """
+    from florence_blocks.runtime import pending as waiting
+    from florence_blocks.runtime import shared
+
     run = current_run() or Run()
-    pending = model.submit(requests, customer=run, deadline=run.deadline)
 
-    def give_up() -> None:
-        for item in pending:
-            if not isinstance(item, Exception):
-                item.cancel()
+    def told(encoded: int, answered: int) -> None:
+        if run.progress is not None:
+            run.progress(2 * before + encoded + answered, 2 * total)
 
-    with run.on_stop(give_up):
-        return model.outcomes(pending)
+    pending = shared.submitted(
+        lambda: shared.shared_model(model_id), requests, customer=run, deadline=run.deadline, stopped=run.stopped
+    )
+    with run.on_stop(lambda: waiting.cancel(pending)):
+        return waiting.outcomes(pending, stopped=run.stopped, progress=told)
 
 
 def image_value(task: Task, answer: Answer, image: Image) -> Any:

@@ -56,7 +56,9 @@ class Encoding:
         step, found = max(1, int(self.budget / self.image_cost)), []
         for first in range(0, len(pixels), step):
             batch = torch.stack(list(pixels[first : first + step])).to(self._device, self._dtype)
-            encoded: Tensor = self._model.get_image_features(batch).pooler_output
+            seen = self._model.model.vision_tower(batch)
+            states = getattr(seen, "last_hidden_state", seen)  # before transformers 5 the tower gives the states themselves
+            encoded: Tensor = self._model.model.multi_modal_projector(states)
             found += [row.clone() for row in encoded] if len(encoded) > 1 else [encoded[0]]
         return found
 

@@ -30,6 +30,9 @@ class Waiting(Protocol):
 
 T = TypeVar("T", bound=Waiting)
 
+_ASK_SECONDS = 0.1
+"""How often those who find no room look at their deadline, and ask whether they may still join."""
+
 
 class _Entry(NamedTuple, Generic[T]):
     """Sorted by priority, rank, and order of arrival."""
@@ -59,16 +62,16 @@ class Line(Generic[T]):
 
         Args:
             items: what comes, at once as far as there is room.
-            refused: tells whether the line is closed.
+            refused: tells whether nobody may join any more; asked again and again while there is no room.
 
         Returns:
-            The items that found no place before their deadline, or because the line is closed.
+            The items that found no place before their deadline, or because nobody may join any more.
         """
         late = []
         with self._changed:
             for item in items:
                 while len(self._entries) >= self._capacity and not refused() and not _is_late(item):
-                    self._changed.wait(None if item.deadline is None else max(0.0, item.deadline - time.monotonic()))
+                    self._changed.wait(_ASK_SECONDS)
                 if refused() or _is_late(item):
                     late.append(item)
                 else:

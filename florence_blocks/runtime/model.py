@@ -6,8 +6,7 @@ encoder and decoder together. An answer in a batch is the answer alone: padding 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -15,66 +14,18 @@ from typing import Any
 import torch
 
 from florence_blocks.answers import Answer
-from florence_blocks.parsing import SILENT, parse
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.fused import fuse
+from florence_blocks.runtime.pending import Pending, Progress, Stopped, outcomes
 from florence_blocks.runtime.plan import DecodePlan
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.scheduler import Job, Scheduler
-from florence_blocks.runtime.search import Forced
 from florence_blocks.runtime.tower import lighten
 from florence_blocks.runtime.vocabulary import Vocabulary
-from florence_blocks.scoring import Curve, Evidence, refined, scored
 from florence_blocks.tasks import Task
 from workflow_engine.allocator import keep_freed_memory
-
-
-class Pending:
-    """An answer that is on its way."""
-
-    def __init__(self, request: Request, job: Job, detokenize: Detokenizer, calibration: Mapping[str, Curve]) -> None:
-        self._request, self._job, self._detokenize, self._calibration = request, job, detokenize, calibration
-
-    def result(self, timeout: float | None = None) -> Answer:
-        """Wait for the answer.
-
-        Raises:
-            TimeoutError: it is not there after so many seconds, or its deadline passed.
-            CancelledError: it was cancelled.
-            WorkerError: the worker of the model died.
-        """
-        search = self._job.done.result(timeout)
-        if isinstance(search, Forced):
-            return self._chosen(search)
-        assert search.answer is not None
-        path = search.answer.path()
-        # at the limit the end token is forced, so that only the length tells
-        truncated = len(path) >= self._job.plan.rules.limit
-        pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
-        ends = self._job.plan.rules.ends
-        evidence = [
-            Evidence(math.exp(token.log_probability), token.near, end=end, silent=piece in SILENT and not end)
-            for token, piece in zip(path, pieces, strict=True)
-            for end in [token.id in ends]
-        ]
-        offsets = refined(evidence) if self._request.coordinates == "refined" else None
-        return scored(
-            parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size, self._calibration
-        )
-
-    def _chosen(self, search: Forced) -> Answer:
-        """The most probable of the names that were asked about, and the probabilities of all."""
-        names, best = self._request.names or (), max(search.totals)
-        weights = [math.exp(total - best) for total in search.totals]
-        shares = {name: weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
-        name = names[search.totals.index(best)]
-        return Answer(self._request.task.name, name, (), False, name, confidence=shares[name], name_probabilities=shares)
-
-    def cancel(self) -> None:
-        """Give up; the place in the batch gets free."""
-        self._job.done.cancel()
 
 
 class FlorenceModel:
@@ -115,7 +66,14 @@ class FlorenceModel:
         return self.model.dtype
 
     def answer(
-        self, requests: Sequence[Request], *, customer: Hashable = None, priority: int = 0, deadline: float | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        customer: Hashable = None,
+        priority: int = 0,
+        deadline: float | None = None,
+        stopped: Stopped | None = None,
+        progress: Progress | None = None,
     ) -> list[Answer | Exception]:
         """Answer requests of any tasks, images and settings.
 
@@ -124,28 +82,34 @@ class FlorenceModel:
             customer: whose they are; customers get equal shares of the model. By default every call is one.
             priority: higher goes first.
             deadline: when the answers are too late, in seconds of `time.monotonic`.
+            stopped: asked about ten times a second; once it says so, whatever is not answered yet is cancelled.
+            progress: told as often how many requests have their image encoded, and how many are answered.
 
         Returns:
             An answer per request, in order; in place of a request that failed, the exception that says why.
-        """
-        return self.outcomes(self.submit(requests, customer=customer, priority=priority, deadline=deadline))
 
-    def outcomes(self, pending: Sequence[Pending | ValueError]) -> list[Answer | Exception]:
-        """Wait for answers; in place of a request that failed, the exception that says why."""
-        try:
-            return [item if isinstance(item, Exception) else _outcome(item) for item in pending]
-        except BaseException:  # nobody waits for the others any more
-            for item in pending:
-                if isinstance(item, Pending):
-                    item.cancel()
-            raise
+        Raises:
+            ModelClosedError: the model was closed before.
+        """
+        pending = self.submit(requests, customer=customer, priority=priority, deadline=deadline, stopped=stopped)
+        return outcomes(pending, stopped=stopped, progress=progress)
 
     def submit(
-        self, requests: Sequence[Request], *, customer: Hashable = None, priority: int = 0, deadline: float | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        customer: Hashable = None,
+        priority: int = 0,
+        deadline: float | None = None,
+        stopped: Stopped | None = None,
     ) -> list[Pending | ValueError]:
         """Ask without waiting; in place of a request that is wrong in itself comes the error that says so.
 
-        Blocks only while more requests wait than the line has places.
+        Blocks only while more requests wait than the line has places; once `stopped` says so, those without a place are
+        cancelled.
+
+        Raises:
+            ModelClosedError: the model was closed before.
         """
         if customer is None:
             customer = object()
@@ -161,7 +125,7 @@ class FlorenceModel:
             job = Job(request.image, digest, ids, plan, customer, priority, deadline)
             jobs.append(job)
             pending.append(Pending(request, job, self._detokenize, self.checkpoint.calibration))
-        self.scheduler.submit(jobs)
+        self.scheduler.submit(jobs, stopped=stopped)
         return pending
 
     def prompt_ids(self, prompt: str) -> list[int]:
@@ -194,13 +158,10 @@ class FlorenceModel:
         return {**asdict(self.scheduler.stats), "feature_hits": features.hits, "feature_bytes": features.size,
                 "feature_bytes_limit": features.limit}  # fmt: skip
 
-    def close(self) -> None:
-        """Stop the worker; requests without an answer fail."""
-        self.scheduler.close()
+    def close(self, *, finish: bool = False) -> None:
+        """Take no more requests, and stop the worker.
 
-
-def _outcome(pending: Pending) -> Answer | Exception:
-    try:
-        return pending.result()
-    except Exception as error:
-        return error
+        Args:
+            finish: wait until whatever was asked before is answered; by default it fails.
+        """
+        self.scheduler.close(finish=finish)

@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,6 +51,13 @@ _LaneKey = tuple[int, bool, object]
 """Width, whether answers are given, and the party of a lane."""
 
 
+class ModelClosedError(RuntimeError):
+    """A model was closed and takes no more requests."""
+
+    def __init__(self) -> None:
+        super().__init__("the model is closed")
+
+
 class WorkerError(RuntimeError):
     """The worker of a model died; the request it was working on was not answered."""
 
@@ -69,6 +76,7 @@ class Job:
         deadline: in seconds of `time.monotonic`, or None.
         done: gets the search that found the answer.
         party: those it decodes with, and nobody else, after a step with others failed; None for everybody.
+        encoded: whether the model has seen its image.
         joined: when it came, in seconds of `time.perf_counter`.
     """
 
@@ -81,6 +89,7 @@ class Job:
     deadline: float | None = None
     done: Future[Search] = field(default_factory=Future)
     party: object = None
+    encoded: bool = False
     joined: float = field(default_factory=time.perf_counter)
 
     @property
@@ -128,34 +137,76 @@ class Scheduler:
         self._worker: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._finishing = False
+        self._joining = 0
         _open.add(self)
 
     # ------------------------------------------------------------------ customers
 
-    def submit(self, jobs: Sequence[Job]) -> None:
+    def submit(self, jobs: Sequence[Job], *, stopped: Callable[[], bool] | None = None) -> None:
         """Let jobs wait for their answers; blocks while the line is full.
 
-        Raises:
-            RuntimeError: the scheduler is closed.
-        """
-        if self._closed:
-            raise RuntimeError("the model is closed")
-        self._employ()
-        late = self._line.join(jobs, refused=lambda: self._closed)
-        self._employ()
-        for job in late:
-            _fail(job, RuntimeError("the model is closed") if self._closed else _too_late())
+        Args:
+            jobs: what comes.
+            stopped: asked while it blocks; once it says so, the jobs without a place are cancelled.
 
-    def close(self) -> None:
-        """Stop working; requests that have no answer yet fail."""
-        self._closed = True
+        Raises:
+            ModelClosedError: the scheduler is closed.
+        """
+        gave_up = stopped or (lambda: False)
+        with self._lock:
+            if self._closed:
+                raise ModelClosedError
+            self._joining += 1
+        try:
+            self._employ()
+            late = self._line.join(jobs, refused=lambda: self._refuses or gave_up())
+            self._employ()
+        except BaseException:  # whoever was asked raised; nobody waits for those who found a place
+            for job in jobs:
+                job.done.cancel()
+            raise
+        finally:
+            with self._lock:
+                self._joining -= 1
+            self._line.wake()
+        for job in late:
+            if self._refuses:
+                _fail(job, ModelClosedError())
+            elif job.deadline is not None and time.monotonic() >= job.deadline:
+                _fail(job, _too_late())
+            else:
+                job.done.cancel()
+
+    def close(self, *, finish: bool = False) -> None:
+        """Take no more jobs, and stop working.
+
+        Args:
+            finish: first answer those who came before; otherwise they fail.
+        """
+        with self._lock:
+            self._closed = True
+            self._finishing = finish
         self._line.wake()
-        worker = self._worker
-        if worker is not None and worker is not threading.current_thread():
-            worker.join()
+        if finish:
+            self._employ()
+        while (worker := self._worker) is not None and worker is not threading.current_thread():
+            worker.join()  # one that died may have been replaced
+            if worker is self._worker:
+                break
         for job in self._line.clear():
-            _fail(job, RuntimeError("the model is closed"))
+            _fail(job, ModelClosedError())
         self._helper.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def _refuses(self) -> bool:
+        """Whether those who want to join get no place any more."""
+        return self._closed and not self._finishing
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether there is, or may be, something to do."""
+        return not self._closed or (self._finishing and bool(self._inside or self._joining or len(self._line)))
 
     def _employ(self) -> None:
         """See that there is a worker."""
@@ -168,12 +219,12 @@ class Scheduler:
 
     def _work(self) -> None:
         try:
-            while not self._closed:
+            while self._goes_on:
                 if not self._inside and not self._line.wait(IDLE_SECONDS) and self._may_go():
                     return
                 self._admit()
                 self._step()
-            self._dismiss(RuntimeError("the model is closed"))
+            self._dismiss(ModelClosedError())
         except BaseException as error:
             log.exception("the worker of the model died")
             failure = WorkerError(f"the worker of the model died: {error}")
@@ -183,7 +234,7 @@ class Scheduler:
 
     def _may_go(self) -> bool:
         with self._lock:
-            if len(self._line):
+            if self._joining or len(self._line):
                 return False
             self._lanes.clear()  # their caches are kept while there is work: memory that was touched before is faster
             self._worker = None
@@ -256,6 +307,8 @@ class Scheduler:
         try:
             started, encoded_before, hits_before = time.perf_counter(), self.stats.images_encoded, self.features.hits
             features = self._features(batch)
+            for job in batch:
+                job.encoded = True
             between = time.perf_counter()
             record(_TRACK, "vision", started, between, images=self.stats.images_encoded - encoded_before,
                    hits=self.features.hits - hits_before)  # fmt: skip

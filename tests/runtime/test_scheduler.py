@@ -19,7 +19,8 @@ from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.decoder import Lane
 from florence_blocks.runtime.encoding import Encoding
-from florence_blocks.runtime.model import FlorenceModel, Pending
+from florence_blocks.runtime.model import FlorenceModel
+from florence_blocks.runtime.pending import Pending
 from florence_blocks.runtime.scheduler import Scheduler, WorkerError
 from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image

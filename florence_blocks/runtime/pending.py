@@ -1,0 +1,152 @@
+"""Answers that are on their way, and waiting for them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError  # Python 3.10 has two
+from contextlib import suppress
+from typing import Final
+
+from florence_blocks.answers import Answer
+from florence_blocks.parsing import SILENT, parse
+from florence_blocks.requests import Request
+from florence_blocks.runtime.detokenizer import Detokenizer
+from florence_blocks.runtime.scheduler import Job
+from florence_blocks.runtime.search import Forced
+from florence_blocks.scoring import Curve, Evidence, refined, scored
+
+POLL_SECONDS: Final = 0.1
+"""How often those who wait ask whether to go on, and tell how far it is."""
+
+Stopped = Callable[[], bool]
+"""Says whether nobody wants the answers any more."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many requests have their image encoded, and how many are answered."""
+
+
+class Pending:
+    """An answer that is on its way."""
+
+    def __init__(self, request: Request, job: Job, detokenize: Detokenizer, calibration: Mapping[str, Curve]) -> None:
+        self._request, self._job, self._detokenize, self._calibration = request, job, detokenize, calibration
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the model has seen its image."""
+        return self._job.encoded
+
+    @property
+    def done(self) -> bool:
+        """Whether it is answered, failed or cancelled."""
+        return self._job.done.done()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long at most; whether it is done."""
+        with suppress(FutureTimeoutError, CancelledError):
+            self._job.done.exception(seconds)
+        return self.done
+
+    def result(self, timeout: float | None = None) -> Answer:
+        """Wait for the answer.
+
+        Raises:
+            TimeoutError: it is not there after so many seconds, or its deadline passed.
+            CancelledError: it was cancelled.
+            WorkerError: the worker of the model died.
+        """
+        search = self._job.done.result(timeout)
+        if isinstance(search, Forced):
+            return self._chosen(search)
+        assert search.answer is not None
+        path = search.answer.path()
+        # at the limit the end token is forced, so that only the length tells
+        truncated = len(path) >= self._job.plan.rules.limit
+        pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
+        ends = self._job.plan.rules.ends
+        evidence = [
+            Evidence(math.exp(token.log_probability), token.near, end=end, silent=piece in SILENT and not end)
+            for token, piece in zip(path, pieces, strict=True)
+            for end in [token.id in ends]
+        ]
+        offsets = refined(evidence) if self._request.coordinates == "refined" else None
+        return scored(
+            parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size, self._calibration
+        )
+
+    def _chosen(self, search: Forced) -> Answer:
+        """The most probable of the names that were asked about, and the probabilities of all."""
+        names, best = self._request.names or (), max(search.totals)
+        weights = [math.exp(total - best) for total in search.totals]
+        shares = {name: weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
+        name = names[search.totals.index(best)]
+        return Answer(self._request.task.name, name, (), False, name, confidence=shares[name], name_probabilities=shares)
+
+    def cancel(self) -> None:
+        """Give up: it leaves the line, or the batch before its next step."""
+        self._job.done.cancel()
+
+
+def cancel(pending: Sequence[Pending | ValueError]) -> None:
+    """Give up whatever is not answered yet."""
+    for item in pending:
+        if isinstance(item, Pending):
+            item.cancel()
+
+
+def outcomes(
+    pending: Sequence[Pending | ValueError], *, stopped: Stopped | None = None, progress: Progress | None = None
+) -> list[Answer | Exception]:
+    """Wait for answers, in order; in place of a request that failed, the exception that says why.
+
+    Args:
+        pending: what `FlorenceModel.submit` gave.
+        stopped: asked about ten times a second; once it says so, whatever is not answered yet is cancelled.
+        progress: told as often how far it is, and at the end. An exception of either cancels everything and goes on to the
+            caller.
+    """
+    found: list[Answer | Exception] = []
+    looked = time.monotonic()
+
+    def look() -> None:
+        if progress is not None:
+            progress(*_counts(pending))
+        if stopped is not None and stopped():
+            cancel(pending)
+
+    try:
+        for item in pending:
+            while isinstance(item, Pending) and not item.wait(POLL_SECONDS):
+                look()
+                looked = time.monotonic()
+            if time.monotonic() - looked > POLL_SECONDS:  # where answers come quickly, nobody waits
+                look()
+                looked = time.monotonic()
+            found.append(item if isinstance(item, Exception) else _outcome(item))
+        if progress is not None:
+            progress(*_counts(pending))
+    except BaseException:  # nobody waits for the others any more
+        cancel(pending)
+        raise
+    return found
+
+
+def _counts(pending: Sequence[Pending | ValueError]) -> tuple[int, int]:
+    """How many requests have their image encoded, and how many are done; a wrong one is both."""
+    encoded, done = 0, 0
+    for item in pending:
+        if isinstance(item, Exception) or item.done:
+            encoded, done = encoded + 1, done + 1
+        elif item.encoded:
+            encoded += 1
+    return encoded, done
+
+
+def _outcome(pending: Pending) -> Answer | Exception:
+    try:
+        return pending.result()
+    except Exception as error:
+        return error
