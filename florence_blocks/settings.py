@@ -18,4 +18,4 @@ DTYPE = Setting("dtype", "FLORENCE_BLOCKS_DTYPE", "its precision; float32 is exa
                 "float32|bfloat16|float16", lambda text: shared.chosen_dtype(text))  # fmt: skip
 FEATURE_BYTES = Setting("feature-bytes", "FLORENCE_BLOCKS_FEATURE_BYTES",
                         "bytes of image features to keep for later requests; a sixteenth of the free memory",
-                        "BYTES", lambda text: shared.chosen_bytes(text))  # fmt: skip
+                        "BYTES", lambda text: shared.chosen_bytes(text), changes_answers=False)  # fmt: skip

@@ -287,6 +287,20 @@ class Block(ABC):
         return cls.outputs
 
     @classmethod
+    def depends_on(cls, fields: Mapping[str, Any]) -> Any:
+        """What answers depend on besides the block's fields and code, as JSON, such as a digest of a model's files.
+
+        Results that an earlier run left in a folder are continued by `--resume` only where this is the same still.
+
+        Args:
+            fields: the fields that are known before anything runs: literals and parameters.
+
+        Returns:
+            None where there is nothing of the kind, or nothing is known of it yet.
+        """
+        return None
+
+    @classmethod
     def has_fixed_outputs(cls) -> bool:
         """Whether every step of this block has the same outputs."""
         return cls.outputs_of.__func__ is Block.outputs_of.__func__  # type: ignore[attr-defined]

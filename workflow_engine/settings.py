@@ -22,6 +22,7 @@ class Setting:
         values: what may be given, for people: `cpu|cuda`.
         check: raises ValueError with a sentence that says what would fit where a text does not; `workflow run` asks it
             first, so that a mistake ends the command before anything runs.
+        changes_answers: whether answers may depend on it; results of other values of it are then not continued by `--resume`.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Setting:
     description: str
     values: str = "TEXT"
     check: Callable[[str], Any] = field(default=str, compare=False)
+    changes_answers: bool = True

@@ -56,16 +56,18 @@ class Workflow:
         plan: what will be executed.
         warnings: what was ignored in steps that were written for another runtime.
         registry: the blocks and kinds it is made of.
+        definition: what it was compiled of.
         name: what its definition is called; empty where it has no name.
         description: what its definition says about itself.
     """
 
-    def __init__(self, plan: Plan, warnings: tuple[Problem, ...], known: Registry, name: str = "", about: str = "") -> None:
+    def __init__(self, plan: Plan, warnings: tuple[Problem, ...], known: Registry, definition: Mapping[str, Any]) -> None:
         self.plan = plan
         self.warnings = warnings
         self.registry = known
-        self.name = name
-        self.description = about
+        self.definition = definition
+        self.name = str(definition.get("name") or "")
+        self.description = str(definition.get("description") or "")
 
     @property
     def image_inputs(self) -> tuple[str, ...]:
@@ -182,7 +184,7 @@ class Workflow:
         return self._with(watched(self.plan))
 
     def _with(self, plan: Plan) -> Workflow:
-        return Workflow(plan, self.warnings, self.registry, self.name, self.description)
+        return Workflow(plan, self.warnings, self.registry, self.definition)
 
 
 def _joined(inputs: Mapping[str, Any] | None, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,4 +212,4 @@ def compile(definition: Mapping[str, Any] | str | Path, *, registry: Registry | 
     known = registry if registry is not None else plugins.registry()
     read = read_definition(definition)
     plan, warnings = compile_definition(read, known)
-    return Workflow(plan, warnings, known, str(read.get("name") or ""), str(read.get("description") or ""))
+    return Workflow(plan, warnings, known, read)

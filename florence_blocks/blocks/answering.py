@@ -10,6 +10,7 @@ from florence_blocks.blocks.fields import as_detections, narrowed
 from florence_blocks.detections import confidences, masks, to_detections
 from florence_blocks.requests import Request, Settings
 from florence_blocks.tasks import Grammar, Task
+from workflow_engine.block import Block
 from workflow_engine.current import Run, current_run
 from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
@@ -18,7 +19,10 @@ from workflow_engine.lazy import LazyModule
 if TYPE_CHECKING:
     import numpy as np
     import supervision as sv
+
+    from florence_blocks.runtime import fingerprint
 else:
+    fingerprint = LazyModule("florence_blocks.runtime.fingerprint")
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
@@ -31,6 +35,18 @@ TEXT_OUTPUTS: Mapping[str, str] = {
 """What the text of a text task is called among the outputs of its block."""
 
 _SETTINGS = ("max_new_tokens", "num_beams", "no_repeat_ngram_size", "constrained")
+
+
+class Asking(Block):
+    """A block that asks a Florence-2 about all elements at once."""
+
+    batched = True
+
+    @classmethod
+    def depends_on(cls, fields: Mapping[str, Any]) -> str | None:
+        """The weights that the model id stands for right now."""
+        model_id = fields.get("model_id")
+        return fingerprint.fingerprint(model_id) if isinstance(model_id, str) else None
 
 
 def elements_of(fields: Mapping[str, Sequence[Any]]) -> list[Element]:

@@ -16,11 +16,11 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from florence_blocks.answers import Answer, Instance
-from florence_blocks.blocks.answering import ask, elements_of
+from florence_blocks.blocks.answering import Asking, ask, elements_of
 from florence_blocks.blocks.fields import OnlyClasses, RegionsToUse, Text, as_detections, narrowed
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
-from workflow_engine.block import Accepts, Block, BlockManifest, ImageReference, Output, Value
+from workflow_engine.block import Accepts, BlockManifest, ImageReference, Output, Value
 from workflow_engine.detections import is_detections
 from workflow_engine.kinds import DETECTIONS, DICTIONARY, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
 
@@ -73,7 +73,7 @@ _Box = Annotated[Any, BeforeValidator(_grounding), WithJsonSchema({"type": "arra
 _Selection = Literal["first", "last", "biggest", "smallest", "most-confident", "least-confident"]
 
 
-class AnyTask(Block):
+class AnyTask(Asking):
     """Florence-2 with any of its tasks, as the best-known runtime has it: JSON answers, one region per image.
 
     `{"type": "florence/any_task@v1", "name": "ask", "images": "$inputs.image", "task_type": "object-detection"}`
@@ -108,7 +108,6 @@ class AnyTask(Block):
         "parsed_output": Output(DICTIONARY),
         "classes": Output(LIST_OF_VALUES),
     }
-    batched = True
 
     def run(self, **fields: Any) -> list[Any]:
         """Ask about all images at once; one without a region gets no answer."""

@@ -15,6 +15,7 @@ from pydantic import Field, create_model
 
 from florence_blocks.blocks.answering import (
     TEXT_OUTPUTS,
+    Asking,
     ask,
     elements_of,
     image_value,
@@ -25,7 +26,7 @@ from florence_blocks.blocks.answering import (
 from florence_blocks.blocks.fields import Classes, Coordinates, FlorenceManifest, OnlyClasses, RegionChoice, Regions, Text
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
-from workflow_engine.block import Block, BlockManifest, Output, Value, type_literal
+from workflow_engine.block import BlockManifest, Output, Value, type_literal
 from workflow_engine.kinds import (
     FLOAT_ZERO_TO_ONE,
     INSTANCE_SEGMENTATION,
@@ -83,11 +84,10 @@ CAPTION_TASKS: Mapping[str, str] = {
 }
 
 
-class FlorenceBlock(Block):
+class FlorenceBlock(Asking):
     """A block that asks Florence-2 one task about every image."""
 
     task: ClassVar[Task]
-    batched = True
 
     def run(self, **fields: Any) -> list[Any]:
         """Ask about all elements at once; an exception in place of an answer fails its element."""

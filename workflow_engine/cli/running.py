@@ -13,6 +13,7 @@ import typer
 
 from workflow_engine.cli.files import VIDEO_SUFFIXES, find_images
 from workflow_engine.cli.filmed import Filmed
+from workflow_engine.cli.identity import identity_of
 from workflow_engine.cli.kept import Earlier, Kept, Results
 from workflow_engine.cli.printing import print_outputs, print_profile, print_steps, progress
 from workflow_engine.data import Image
@@ -73,7 +74,7 @@ def run_workflow(definition: Path, options: RunOptions) -> int:
     name = _image_input(workflow, options)
     sources = _sources(name, options)
     page = _page(workflow, name, options)
-    results = _results(workflow, sources, options)
+    results = _results(workflow, name, sources, options)
     running = _Running(workflow.watched() if page else workflow, options, results, page)
     with profiled() if options.profile else contextlib.nullcontext() as profile, _closing(results):
         totals = running.stream(name, sources) if name else running.once()
@@ -81,7 +82,9 @@ def run_workflow(definition: Path, options: RunOptions) -> int:
         print_steps(totals)
     if results and not options.as_json:
         earlier = f", {results.done} were there already" if results.done else ""
-        typer.echo(f"{totals.images} results in {results.place}{earlier}", err=True)
+        others = results.others if isinstance(results, Kept) else 0
+        stay = f", {others} of images not given this time stay" if others else ""
+        typer.echo(f"{totals.images} results in {results.place}{earlier}{stay}", err=True)
     if totals.errors:
         again = "; --retry does their images again" if isinstance(results, Kept) else ""
         typer.echo(f"{totals.errors} elements failed{again}", err=True)
@@ -132,7 +135,7 @@ def _sources(name: str | None, options: RunOptions) -> Sequence[Any] | Video:
         raise ArgumentError(f"--video {frames.source}: {error}") from None
 
 
-def _results(workflow: Workflow, sources: Sequence[Any] | Video, options: RunOptions) -> Results | None:
+def _results(workflow: Workflow, name: str | None, sources: Sequence[Any] | Video, options: RunOptions) -> Results | None:
     """Where results are kept."""
     show = options.frames.show if options.frames else None
     names = [output.name for output in workflow.plan.outputs]
@@ -149,7 +152,7 @@ def _results(workflow: Workflow, sources: Sequence[Any] | Video, options: RunOpt
         raise ArgumentError(f"step `{joining}` joins all images of a run, so a run cannot go on in the middle; --overwrite "
                             "starts anew")  # fmt: skip
     if options.out.suffix.lower() not in VIDEO_SUFFIXES:
-        return Kept(options.out, options.earlier)
+        return Kept(options.out, options.earlier, identity_of(workflow, options.parameters, name))
     if not isinstance(sources, Video):
         raise ArgumentError(f"--out {options.out}: a video is written of a video (--video); a folder would fit")
     source = Path(options.frames.source) if options.frames else None
