@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from florence_blocks.locations import Box
+from florence_blocks.names import ClassList
 
 Point = tuple[float, float]
 Span = tuple[int, int]
@@ -53,6 +54,7 @@ class Answer:
         confidence: the probability of the text, for answers that are a text.
         token_probabilities: of every generated token.
         name_probabilities: of every name that could have been given, where a list of names was asked about.
+        listed: the names that were asked about, with their class ids.
     """
 
     task: str
@@ -63,3 +65,31 @@ class Answer:
     confidence: float | None = field(default=None, compare=False)
     token_probabilities: tuple[float, ...] = field(default=(), compare=False)
     name_probabilities: Mapping[str, float] | None = field(default=None, compare=False)
+    listed: ClassList = field(default_factory=ClassList, compare=False, repr=False)
+
+
+def joined(answers: Sequence[Answer]) -> Answer:
+    """The answers to parts of a request, which asked for some of its names each, as one."""
+    instances: list[Instance] = []
+    probabilities: list[float] = []
+    for answer in answers:
+        instances += [_shifted(instance, len(probabilities)) for instance in answer.instances]
+        probabilities += answer.token_probabilities
+    return replace(
+        answers[0],
+        text=", ".join(answer.text for answer in answers if answer.text),
+        instances=tuple(instances),
+        truncated=any(answer.truncated for answer in answers),
+        raw="".join(answer.raw for answer in answers),
+        token_probabilities=tuple(probabilities),
+    )
+
+
+def _shifted(instance: Instance, count: int) -> Instance:
+    """An instance whose tokens have so many others before them."""
+    label, location = instance.label_span, instance.location_span
+    return replace(
+        instance,
+        label_span=(label[0] + count, label[1] + count),
+        location_span=(location[0] + count, location[1] + count),
+    )

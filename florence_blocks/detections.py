@@ -1,9 +1,10 @@
 """Answers as `supervision.Detections`, the type that annotators, metrics and trackers of the field take.
 
-`data["class_name"]` holds the labels. Texts with regions add `data["quads"]` `[n, 4, 2]` and `data["text"]`; segmentations
-add one boolean mask per instance and `data["polygons"]`, a list of `[k, 2]` outlines each. An empty answer has the same
-keys with nothing in them, so that no step after it stumbles. `confidence` is what the model gave name and place (see
-`scoring`), None where that is not known.
+`data["class_name"]` holds the labels. `class_id` is the place of a label in the list of names that was given; labels outside
+of it, and all where none was given, are numbered as they come. Texts with regions add `data["quads"]` `[n, 4, 2]` and
+`data["text"]`; segmentations add one boolean mask per instance and `data["polygons"]`, a list of `[k, 2]` outlines each. An
+empty answer has the same keys with nothing in them, so that no step after it stumbles. `confidence` is what the model gave
+name and place (see `scoring`), None where that is not known.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ def to_detections(answer: Answer, size: Size) -> sv.Detections:
     """The instances of an answer as detections on an image of `size` (width, height)."""
     grammar, found = TASKS[answer.task].grammar, answer.instances
     labels = [instance.label for instance in found]
-    order = {label: index for index, label in enumerate(dict.fromkeys(labels))}
     data: dict[str, Any] = {"class_name": object_array(labels)}
     mask = None
     if grammar is Grammar.QUADS:
@@ -45,7 +45,7 @@ def to_detections(answer: Answer, size: Size) -> sv.Detections:
         xyxy=np.array([instance.box for instance in found], dtype=float).reshape(-1, 4),
         mask=mask,
         confidence=confidences([instance.confidence for instance in found]),
-        class_id=np.array([order[label] for label in labels], dtype=int),
+        class_id=np.array(answer.listed.ids(labels), dtype=int),
         data=data,
     )
 

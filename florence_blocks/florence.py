@@ -8,11 +8,13 @@
     model.caption_image_region(image, xyxy=boxes)   # one text per box
 
 Every method takes one image or a list, and gives one result or a list. Coordinates are floats in pixels of the image.
+What does not fit is told before the model is asked anything. In a list that should not fail for one bad image or box,
+`return_exceptions=True` puts the exception in the place of its own result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -23,10 +25,12 @@ import torch
 from florence_blocks.answers import Answer
 from florence_blocks.detections import to_detections
 from florence_blocks.locations import Box
+from florence_blocks.names import listed
+from florence_blocks.prompts import PromptError
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import shared
 from florence_blocks.runtime.model import FlorenceModel
-from florence_blocks.runtime.pending import Progress, Stopped, outcomes
+from florence_blocks.runtime.pending import Progress, Stopped, cancel, outcomes
 from florence_blocks.runtime.shared import Address
 from florence_blocks.tasks import TASKS
 from workflow_engine.data import Image
@@ -42,13 +46,15 @@ DETECTION_TASKS = {"classes": "object_detection", "rois": "region_proposal", "ca
 class Florence2:
     """A Florence-2 model for Python programs; instances of one checkpoint, device and precision share their weights.
 
-    All methods take these, and raise `ValueError` for images, boxes and phrases that do not fit.
+    All methods take these, and raise `ValueError` for images, boxes and phrases that do not fit, with their places in the list.
 
     Args:
         images: one image or a list: numpy `[h, w, 3]`, `[h, w]` or `[h, w, 4]` (uint8), torch `[3, h, w]` (uint8, or float in
             0..1), PIL, or a path.
         max_new_tokens, num_beams, do_sample, no_repeat_ngram_size, seed, constrained: settings of the generation, see
             `Settings`; the checkpoint's own where they are None.
+        return_exceptions: whether the exception of an image or box that fails comes in the place of its result, while the
+            others have theirs; else the first one is raised.
         coordinates: "token" for the centres of the model's bins, "refined" for finer ones.
         input_color_format: the order of the channels of arrays and tensors; "bgr" for numpy and "rgb" for torch when None.
     """
@@ -117,13 +123,9 @@ class Florence2:
             ValueError: the first request that is wrong in itself.
             CancelledError: it was stopped (`concurrent.futures.CancelledError`).
         """
-        pending = shared.submitted(lambda: self.model, requests, stopped=stopped)
-        answers = []
-        for answer in outcomes(pending, stopped=stopped, progress=progress):
-            if isinstance(answer, Exception):
-                raise answer
-            answers.append(answer)
-        return answers
+        places = [""] * len(requests)
+        answers = self._answers(requests, places, raises=True, stopped=stopped, progress=progress)
+        return [answer for answer in answers if isinstance(answer, Answer)]
 
     def stats(self) -> dict[str, float]:
         """What the model has done so far: requests, images encoded, cache hits, batches, steps, seconds of each stage."""
@@ -140,7 +142,7 @@ class Florence2:
         self,
         images: Any,
         labels_mode: Literal["classes", "rois", "captions"] = "classes",
-        classes: Sequence[str] | None = None,
+        classes: Iterable[str] | None = None,
         **settings: Any,
     ) -> Any:
         """Detect objects; returns `sv.Detections`, or a list of them.
@@ -148,7 +150,8 @@ class Florence2:
         Args:
             images: one image or a list.
             labels_mode: what the boxes are named: `classes` (categories), `rois` (no names), `captions` (descriptions).
-            classes: the only names to look for (open vocabulary); `labels_mode` must then be `classes`.
+            classes: the only names to look for (open vocabulary), whose places in the list are the class ids; blanks around
+                names do not count, and each comes once. `labels_mode` must then be `classes`.
             **settings: see the class.
         """
         task = _choice(DETECTION_TASKS, "labels_mode", labels_mode)
@@ -156,7 +159,7 @@ class Florence2:
             return self._ask(images, task, _detections, settings)
         if labels_mode != "classes":
             raise ValueError(f'classes fit labels_mode="classes", not {labels_mode!r}')
-        return self._ask(images, "open_vocabulary_detection", _detections, settings, classes=tuple(classes))
+        return self._ask(images, "open_vocabulary_detection", _detections, settings, classes=listed(classes))
 
     def ocr_image(self, images: Any, **settings: Any) -> Any:
         """Read the text of images; returns a text, or a list of texts."""
@@ -184,7 +187,7 @@ class Florence2:
         """Outline the object in each region; `sv.Detections`, in the form of `xyxy` (see `classify_image_region`)."""
         return self._ask_regions(images, xyxy, "region_segmentation", _detections, settings)
 
-    def classify_image_region(self, images: Any, xyxy: Any, classes: Sequence[str] | None = None, **settings: Any) -> Any:
+    def classify_image_region(self, images: Any, xyxy: Any, classes: Iterable[str] | None = None, **settings: Any) -> Any:
         """Name the category of each region.
 
         Args:
@@ -195,7 +198,7 @@ class Florence2:
             classes: the only categories to choose from; the most probable one is given.
             **settings: see the class.
         """
-        names = None if classes is None else tuple(classes)
+        names = None if classes is None else listed(classes)
         return self._ask_regions(images, xyxy, "region_classification", _text, settings, names=names)
 
     def caption_image_region(self, images: Any, xyxy: Any, **settings: Any) -> Any:
@@ -208,30 +211,70 @@ class Florence2:
 
     # ------------------------------------------------------------------ asking
 
+    def _answers(
+        self,
+        requests: Sequence[Request],
+        places: Sequence[str],
+        *,
+        raises: bool,
+        stopped: Stopped | None = None,
+        progress: Progress | None = None,
+    ) -> list[Answer | Exception]:
+        """An answer per request; the exception of one that failed in its place, or raised, with its place in the message."""
+        pending = shared.submitted(lambda: self.model, requests, stopped=stopped)
+        wrong = [place for place, item in enumerate(pending) if isinstance(item, Exception)]
+        if raises and wrong:
+            cancel(pending)
+            _raise(pending[wrong[0]], places[wrong[0]])
+        answers = outcomes(pending, stopped=stopped, progress=progress)
+        if raises:
+            for answer, place in zip(answers, places, strict=True):
+                _raise(answer, place)
+        return answers
+
     def _ask(self, images: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any], **inputs: Any) -> Any:
+        raises = not settings.pop("return_exceptions", False)
         loaded, many = _images(images, settings)
         inputs |= _reading(settings)
         chosen = Settings(**settings)
-        answers = self.answer([Request(TASKS[task], image, settings=chosen, **inputs) for image in loaded])
-        results = [give(answer, image) for answer, image in zip(answers, loaded, strict=True)]
+        places = [f"images[{place}]" if many else "" for place in range(len(loaded))]
+        requests = [Request(TASKS[task], image, settings=chosen, **inputs) for image in loaded]
+        answers = self._answers(requests, places, raises=raises)
+        results = [_given(give, answer, image) for answer, image in zip(answers, loaded, strict=True)]
         return results if many else results[0]
 
     def _ask_regions(
         self, images: Any, xyxy: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any], **inputs: Any
     ) -> Any:
+        raises = not settings.pop("return_exceptions", False)
         loaded, many = _images(images, settings)
         inputs |= _reading(settings)
         per_image = [_boxes(item) for item in _regions_of_images(xyxy, len(loaded))] if many else [_boxes(xyxy)]
         chosen = Settings(**settings)
-        asked = [(image, box) for image, (boxes, _) in zip(loaded, per_image, strict=True) for box in boxes]
-        answers = iter(
-            self.answer([Request(TASKS[task], image, region=box, settings=chosen, **inputs) for image, box in asked])
-        )
+        requests, places = list[Request](), list[str]()
+        for number, (image, (boxes, several)) in enumerate(zip(loaded, per_image, strict=True)):
+            for index, box in enumerate(boxes):
+                requests.append(Request(TASKS[task], image, region=box, settings=chosen, **inputs))
+                where = (f"[{number}]" if many else "") + (f"[{index}]" if several else "")
+                places.append(f"xyxy{where}" if where else "")
+        answers = iter(self._answers(requests, places, raises=raises))
         results: list[Any] = []
         for image, (boxes, several) in zip(loaded, per_image, strict=True):
-            given = [give(next(answers), image) for _ in boxes]
+            given = [_given(give, next(answers), image) for _ in boxes]
             results.append(given if several else given[0])
         return results if many else results[0]
+
+
+def _given(give: Callable[[Answer, Image], R], answer: Answer | Exception, image: Image) -> R | Exception:
+    return answer if isinstance(answer, Exception) else give(answer, image)
+
+
+def _raise(answer: object, place: str) -> None:
+    """Raise the exception of a request that failed; one that is wrong in itself says where it was."""
+    if isinstance(answer, ValueError) and place:
+        raise PromptError(f"{place}: {answer}") from answer
+    if isinstance(answer, Exception):
+        raise answer
 
 
 def _reading(settings: dict[str, Any]) -> dict[str, Any]:
@@ -301,7 +344,10 @@ def _regions_of_images(xyxy: Any, count: int) -> list[Any]:
 
 def _boxes(xyxy: Any) -> tuple[list[Box], bool]:
     """The boxes of one image, and whether there were several."""
-    given = xyxy.xyxy if isinstance(xyxy, sv.Detections) else np.asarray(xyxy, dtype=float)
+    try:
+        given = xyxy.xyxy if isinstance(xyxy, sv.Detections) else np.asarray(xyxy, dtype=float)
+    except (ValueError, TypeError):
+        raise ValueError(f"xyxy={repr(xyxy)[:80]} is no box or list of boxes; [4] or [k, 4] numbers would fit") from None
     if given.size == 0:
         return [], True
     if given.ndim not in (1, 2) or given.shape[-1] != 4:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from florence_blocks.locations import Box
-from florence_blocks.prompts import build_prompt, check_names
+from florence_blocks.names import ClassList
+from florence_blocks.prompts import build_prompt, check_names, class_list
 from florence_blocks.tasks import Task
 from workflow_engine.data import Image
 
@@ -15,6 +17,14 @@ Coordinates = Literal["token", "refined"]
 
 CONSTRAINED: Final = True
 """Whether answers are kept within their grammar by default."""
+MOST_BEAMS: Final = 64
+"""Each hypothesis has a cache of its own; more of them would take the memory of everybody else's."""
+_BOUNDS: Final[Mapping[str, tuple[int, int | None]]] = {
+    "max_new_tokens": (1, None),
+    "num_beams": (1, MOST_BEAMS),
+    "no_repeat_ngram_size": (0, None),
+    "seed": (0, 2**63 - 1),
+}
 
 
 @dataclass(frozen=True)
@@ -22,8 +32,8 @@ class Settings:
     """How an answer is generated; None leaves a setting to the checkpoint's own generation config.
 
     Attributes:
-        max_new_tokens: the longest answer in tokens.
-        num_beams: hypotheses kept side by side; 1 is greedy.
+        max_new_tokens: the longest answer in tokens; no answer is longer than the model has positions, whatever is asked.
+        num_beams: hypotheses kept side by side, at most `MOST_BEAMS`; 1 is greedy.
         do_sample: whether tokens are drawn by lot.
         no_repeat_ngram_size: length of the token sequences that may not come twice; 0 allows all. The published
             checkpoints use 3, which damages answers that repeat themselves rightly (JSON, tables).
@@ -40,15 +50,22 @@ class Settings:
     constrained: bool = CONSTRAINED
 
     def __post_init__(self) -> None:
-        for name, least in (("max_new_tokens", 1), ("num_beams", 1), ("no_repeat_ngram_size", 0), ("seed", 0)):
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise ValueError(f"`{name}` is a whole number of at least {least}, not {value!r}")
+            if value is None:
+                continue
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or value < least or (most is not None and value > most):
+                upper = "" if most is None else f" and at most {most}"
+                raise ValueError(f"`{name}` is a whole number of at least {least}{upper}, not {value!r}")
 
 
 @dataclass(frozen=True)
 class Request:
     """One question to the model.
+
+    Names are cleaned here, whoever asks: blanks around them do not count, each comes once, and class ids are places in the list
+    as it was given.
 
     Attributes:
         task: a row of the task table.
@@ -62,6 +79,10 @@ class Request:
         settings: how the answer is generated.
         coordinates: `token` for the centres of the chosen bins, `refined` for the mean of what the model gave the bins
             around them.
+        listed: the names of `classes` or `names` with their class ids.
+
+    Raises:
+        PromptError: `classes` or `names` are no list of names, or hold none.
     """
 
     task: Task
@@ -73,6 +94,15 @@ class Request:
     names: tuple[str, ...] | None = None
     settings: Settings = field(default_factory=Settings)
     coordinates: Coordinates = "token"
+    listed: ClassList = field(default_factory=ClassList, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("names", "classes"):
+            given = getattr(self, name)
+            if given is not None:
+                listed = class_list(self.task, given)
+                object.__setattr__(self, name, listed.names)
+                object.__setattr__(self, "listed", listed)
 
     @property
     def prompt(self) -> str:

@@ -16,6 +16,7 @@ from workflow_engine.block import (
     FlowControl,
     ImageReference,
     Output,
+    Partly,
     Reference,
     Target,
     Value,
@@ -49,9 +50,9 @@ from workflow_engine.workflow import Workflow, compile
 
 __all__ = [
     "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
-    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Plugin", "PluginError", "PluginWarning", "Problem",
-    "Profile", "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError", "Setting",
-    "Skip", "StepError", "StepReport", "Stream", "Streamed", "Target", "Value", "Video", "VideoError", "VideoWriter",
+    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Partly", "Plugin", "PluginError", "PluginWarning",
+    "Problem", "Profile", "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError",
+    "Setting", "Skip", "StepError", "StepReport", "Stream", "Streamed", "Target", "Value", "Video", "VideoError", "VideoWriter",
     "ViewError", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
     "build_registry", "compile", "current_run", "hookimpl", "profiled", "record", "registry",
 ]  # fmt: skip

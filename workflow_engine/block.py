@@ -32,7 +32,9 @@ its value; with several outputs, a dict with exactly their names. `dimension` sa
 None is no value: what a block answers None for, is skipped by the next block, unless that one has `accepts_missing` or the
 field says that it may be null (`Value[str | None]`).
 
-A batched block may return an exception in place of an element's answer: that element alone has failed.
+A block may return an exception in place of an element's answer: that element alone has failed. `Partly` is an answer that is
+there though parts of it failed; the report names them. A batched block that raises is called again with fewer elements at a
+time, until those it raises for are alone.
 A block never sees lineage, selectors or other steps.
 """
 
@@ -244,6 +246,19 @@ class Output:
 
     def __init__(self, *kinds: Kind) -> None:
         object.__setattr__(self, "kinds", kinds or (ANY,))
+
+
+@dataclass(frozen=True)
+class Partly:
+    """An answer parts of which failed: its element is done, and the report tells of the parts.
+
+    Attributes:
+        value: the answer, with something that bears no harm in place of the parts.
+        failed: why each part failed, by what it is called: `regions[3]`.
+    """
+
+    value: Any
+    failed: Mapping[str, Exception]
 
 
 class Block(ABC):

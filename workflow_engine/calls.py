@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from workflow_engine import workers
-from workflow_engine.block import FlowControl
+from workflow_engine.block import FlowControl, Partly
 from workflow_engine.detections import Zones
 from workflow_engine.errors import RunCancelledError, StepError
 from workflow_engine.kinds import ANY, Kind
@@ -73,7 +73,7 @@ class StepCall:
         (self._call_batch if self.step.block.batched else self._call_each)(columns, active, answers)
         self._store(answers)
         self.report.elements = size
-        self.report.failed, self.report.skipped = len(self.errors), len(self.skips)
+        self.report.failed, self.report.skipped = sum(not error.part for error in self.errors), len(self.skips)
         self.report.done = size - self.report.failed - self.report.skipped
         ended = time.perf_counter()
         self.report.seconds = ended - started
@@ -163,27 +163,46 @@ class StepCall:
                 raise RunCancelledError("stopped")
             try:
                 fields = {name: column[place] for name, column in zip(names, rows, strict=True)}
-                answers[place] = self._checked(run(**constants, **fields), place)
+                answer = run(**constants, **fields)
             except Exception as error:
-                answers[place] = self._fail(place, error)
+                answer = error
+            answers[place] = self._answered(place, answer)
 
     def _call_batch(self, columns: dict[str, list[Any]], active: list[int], answers: list[Any]) -> None:
         if not active:
             return
-        fields = {name: [value] * len(active) for name, value in self.step.constants.items()}
-        fields |= {name: [column[place] for place in active] for name, column in columns.items()}
+        for place, answer in zip(active, self._asked(columns, active), strict=True):
+            answers[place] = self._answered(place, answer)
+
+    def _asked(self, columns: dict[str, list[Any]], places: list[int]) -> Sequence[Any]:
+        """What a batched block says to some elements; when it raises, it is asked about fewer, until the bad ones are alone."""
+        fields = {name: [value] * len(places) for name, value in self.step.constants.items()}
+        fields |= {name: [column[place] for place in places] for name, column in columns.items()}
         try:
-            got: Sequence[Any] = self.step.block.run(**fields)
-            if not isinstance(got, (list, tuple)) or len(got) != len(active):
-                found = f"{len(got)} answers" if isinstance(got, (list, tuple)) else f"a {type(got).__name__}"
-                raise BlockAnswerError(f"a batched block answers a list with one entry per element: {len(active)}, not {found}")
+            got = self.step.block.run(**fields)
         except Exception as error:
-            got = [error] * len(active)
-        for place, answer in zip(active, got, strict=True):
-            try:
-                answers[place] = self._fail(place, answer) if isinstance(answer, Exception) else self._checked(answer, place)
-            except BlockAnswerError as error:
-                answers[place] = self._fail(place, error)
+            if len(places) == 1 or self.step.block.stateful or self.stopped():
+                return [error] * len(places)
+            half = len(places) // 2
+            return [*self._asked(columns, places[:half]), *self._asked(columns, places[half:])]
+        if isinstance(got, (list, tuple)) and len(got) == len(places):
+            return got
+        found = f"{len(got)} answers" if isinstance(got, (list, tuple)) else f"a {type(got).__name__}"
+        said = f"a batched block answers a list with one entry per element: {len(places)}, not {found}"
+        return [BlockAnswerError(said)] * len(places)
+
+    def _answered(self, place: int, answer: Any) -> Any:
+        """What an element has from what its block said."""
+        if isinstance(answer, Exception):
+            return self._fail(place, answer)
+        try:
+            checked = self._checked(answer.value if isinstance(answer, Partly) else answer, place)
+        except Exception as error:
+            return self._fail(place, error)
+        if isinstance(answer, Partly):
+            for part, cause in answer.failed.items():
+                self._fail(place, cause, part)
+        return checked
 
     def _lacking(self, place: int, lack: Any) -> Missing | None:
         """Note why an element does not run."""
@@ -193,9 +212,9 @@ class StepCall:
             self.skips.append(Skip(self.step.name, self.state.index(self.level, place), lack.reason))
         return lack  # type: ignore[no-any-return]
 
-    def _fail(self, place: int, cause: Exception) -> Failed:
+    def _fail(self, place: int, cause: Exception, part: str = "") -> Failed:
         element = self.state.index(self.level, place)
-        error = ElementError(self.step.name, self.step.type, element, type(cause).__name__, str(cause))
+        error = ElementError(self.step.name, self.step.type, element, type(cause).__name__, str(cause), part)
         if self.strict:
             raise StepError(str(error), step=self.step.name, block=self.step.type, element=element) from cause
         self.errors.append(error)

@@ -27,7 +27,7 @@ Missing = Skipped | Failed
 
 @dataclass(frozen=True)
 class ElementError:
-    """The failure of one element of one step.
+    """The failure of one element of one step, or of a part of one whose other parts are there.
 
     Attributes:
         step: the name of the step, or `$inputs.name` where an input could not be read.
@@ -35,6 +35,7 @@ class ElementError:
         element: the index of the element: (image,), (image, crop), ...; empty where there is one per run.
         type: the class of the exception.
         message: what it said.
+        part: what failed of the element, such as `regions[3]`; empty for all of it.
     """
 
     step: str
@@ -42,11 +43,13 @@ class ElementError:
     element: tuple[int, ...]
     type: str
     message: str
+    part: str = ""
 
     def __str__(self) -> str:
         of = f" ({self.block})" if self.block else ""
         element = f", element {list(self.element)}" if self.element else ""
-        return f"{self.step}{of}{element}: {self.type}: {self.message}"
+        part = f", {self.part}" if self.part else ""
+        return f"{self.step}{of}{element}{part}: {self.type}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class RunReport:
 
     @property
     def ok(self) -> bool:
-        """Whether no element failed."""
+        """Whether no element failed, and no part of one."""
         return not self.errors
 
     def to_json(self) -> dict[str, Any]:

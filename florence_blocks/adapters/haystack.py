@@ -51,7 +51,7 @@ def _text(answer: dict[str, Any]) -> str:
     if "predictions" not in answer:
         return str(next(iter(answer.values())))
     found = answer["predictions"]["predictions"]
-    return "\n".join(answer.get("texts", [one["class"] for one in found]))
+    return "\n".join(text or "" for text in answer.get("texts", [one["class"] for one in found]))
 
 
 def _image(value: Any) -> Image:

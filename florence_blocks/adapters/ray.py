@@ -37,10 +37,7 @@ class AskFlorence:
         """The columns of a batch `[rows, ...]`, with those of the block added."""
         block, fields, count = _BLOCKS[self.task], self._checked(), len(next(iter(batch.values())))
         given = {key: list(_column(batch, one)) if isinstance(one, Reference) else [one] * count for key, one in fields.items()}
-        rows: list[Any] = block().run(**given)
-        for failed in (row for row in rows if isinstance(row, Exception)):
-            raise failed
-        named = [row if isinstance(row, dict) else {next(iter(block.outputs)): row} for row in rows]
+        named = [block.named(row) for row in block().run(**given)]
         plain = [{key: serialise(one) if is_detections(one) else one for key, one in row.items()} for row in named]
         return {**batch, **{key: object_array([row[key] for row in plain]) for key in block.outputs}}
 

@@ -4,7 +4,8 @@
 
 Every block keeps its name (`florence/object_detection@v1`), its fields and its outputs. What comes out is of that runtime's
 kinds: detections that know their image, so that its own crops, filters and drawings take them. All elements of a step go to
-the one shared model of the process at once. That runtime knows no failed elements: the first one fails its run.
+the one shared model of the process at once. That runtime knows no failed elements: the first one fails its run; a region that
+fails is logged, and the others of its image have their answers.
 """
 
 from __future__ import annotations
@@ -101,9 +102,7 @@ class _Step:
             raise ValueError(f"{name}={value!r}: {error.errors()[0]['msg']}") from None
 
     def _outputs(self, value: Any, image: Any) -> dict[str, Any]:
-        if isinstance(value, Exception):
-            raise value
-        named = value if isinstance(value, dict) else {next(iter(self.florence.outputs)): value}
+        named = self.florence.named(value)
         return {name: _placed(one, image) if is_detections(one) else one for name, one in named.items()}
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from florence_blocks.answers import Answer
 from florence_blocks.blocks.fields import as_detections, narrowed
 from florence_blocks.detections import confidences, masks, to_detections
+from florence_blocks.names import ClassList
 from florence_blocks.requests import Request, Settings
 from florence_blocks.tasks import Grammar, Task
-from workflow_engine.block import Block
+from workflow_engine.block import Block, Partly
 from workflow_engine.current import Run, current_run
 from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
@@ -26,6 +28,11 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Asked = tuple[str, Request]
+"""A request, and the model it is for."""
 Element = Mapping[str, Any]
 """The fields of one element of a Florence step, by name."""
 
@@ -59,19 +66,28 @@ def settings_of(element: Element) -> Settings:
     return Settings(**{name: element[name] for name in _SETTINGS})
 
 
-def ask(asked: Sequence[tuple[str, Request]]) -> list[Answer | Exception]:
-    """Answers to requests, each with the model it is for; all requests to one model go out together."""
-    answers: list[Answer | Exception | None] = [None] * len(asked)
-    before = 0
-    for model_id in dict.fromkeys(model_id for model_id, _ in asked):
-        places = [place for place, (wanted, _) in enumerate(asked) if wanted == model_id]
-        try:
-            given = _answers(model_id, [asked[place][1] for place in places], before, len(asked))
-        except Exception as error:  # a model that cannot be loaded fails its own elements only
-            given = [error] * len(places)
-        for place, answer in zip(places, given, strict=True):
-            answers[place] = answer
-        before += len(places)
+def attempt(make: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | Exception:
+    """What a function gives, or what it raises: what is wrong with one thing must not reach the others of its batch."""
+    try:
+        return make(*args, **options)
+    except Exception as error:
+        return error
+
+
+def ask(asked: Sequence[Asked | Exception]) -> list[Answer | Exception]:
+    """Answers to requests; all requests to one model go out together. What could not be asked stays what it is."""
+    answers: list[Answer | Exception | None] = [item if isinstance(item, Exception) else None for item in asked]
+    places: dict[str, list[int]] = {}
+    for place, item in enumerate(asked):
+        if not isinstance(item, Exception):
+            places.setdefault(item[0], []).append(place)
+    before = sum(isinstance(item, Exception) for item in asked)
+    for model_id, own in places.items():
+        requests = [item[1] for item in (asked[place] for place in own) if isinstance(item, tuple)]
+        given = attempt(_answers, model_id, requests, before, len(asked))
+        for index, place in enumerate(own):  # a model that cannot be loaded fails its own elements only
+            answers[place] = given if isinstance(given, Exception) else given[index]
+        before += len(own)
     return [answer for answer in answers if answer is not None]
 
 
@@ -107,26 +123,60 @@ def image_value(task: Task, answer: Answer, image: Image) -> Any:
     return on_image(to_detections(answer, image.size), image)
 
 
-def region_requests(task: Task, element: Element) -> tuple[sv.Detections, list[Request]]:
-    """The regions an element asks about, and a request for each."""
-    regions = narrowed(as_detections(element["regions"]), element["regions_to_use"])
-    names = tuple(element["classes"]) if element.get("classes") else None
-    chosen: Any = {"settings": settings_of(element), "names": names, "coordinates": element.get("coordinates", "token")}
+@dataclass(frozen=True)
+class RegionsAsked:
+    """The regions that one element asks about.
+
+    Attributes:
+        regions: the regions; one that is no box is a point at the origin, so that no later step stumbles over it.
+        requests: one for each.
+        image: the image they lie on.
+        listed: the only names they may be given.
+    """
+
+    regions: sv.Detections
+    requests: Sequence[Request]
+    image: Image
+    listed: ClassList
+
+
+def region_requests(task: Task, element: Element) -> RegionsAsked:
+    """The regions an element asks about.
+
+    Raises:
+        Exception: something that concerns all of them is wrong.
+    """
+    regions, image = narrowed(as_detections(element["regions"]), element["regions_to_use"]), element["images"]
+    listed = ClassList.of(element.get("classes") or ())
+    chosen: Any = {"settings": settings_of(element), "names": element.get("classes") or None,
+                   "coordinates": element.get("coordinates", "token")}  # fmt: skip
     boxes = [(x1, y1, x2, y2) for x1, y1, x2, y2 in regions.xyxy.tolist()]
-    width, height = element["images"].size
-    for box in boxes:
-        if not (box[0] < width and box[1] < height and box[2] > 0 and box[3] > 0):
-            raise ValueError(f"the region {list(box)} lies outside of the {width}x{height} image")
-    return regions, [Request(task, element["images"], region=box, **chosen) for box in boxes]
+    requests = [Request(task, image, region=box, **chosen) for box in boxes]
+    finite = np.isfinite(regions.xyxy).all(axis=1, keepdims=True)
+    return RegionsAsked(replace(regions, xyxy=np.where(finite, regions.xyxy, 0.0)), requests, image, listed)
 
 
-def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], image: Image) -> Any:
+def region_value(task: Task, asked: RegionsAsked, answers: Sequence[Answer | Exception]) -> Any:
     """What a block gives for its regions: the regions with their new names, texts or masks, and the list of texts.
 
-    Regions without a confidence take that of the answer.
+    Regions without a confidence take that of the answer. A region that failed keeps its box, with an empty name, an empty mask
+    and no confidence (0); its text is None.
+
+    Raises:
+        Exception: of the first region, where all failed.
     """
-    if task.grammar is Grammar.OUTLINES:
-        return on_image(_outlined(regions, answers, image), image)
+    failed = {place: answer for place, answer in enumerate(answers) if isinstance(answer, Exception)}
+    if failed and len(failed) == len(answers):
+        raise failed[0]
+    nothing = Answer(task.name, "", (), False, "", confidence=0.0, name_probabilities={})
+    read = [nothing if isinstance(answer, Exception) else answer for answer in answers]
+    value = _outlined(asked, read) if task.grammar is Grammar.OUTLINES else _named(task, asked, read, failed)
+    return Partly(value, {f"regions[{place}]": error for place, error in failed.items()}) if failed else value
+
+
+def _named(task: Task, asked: RegionsAsked, answers: Sequence[Answer], failed: Mapping[int, Exception]) -> dict[str, Any]:
+    """The regions with their new names and texts."""
+    regions, image = asked.regions, asked.image
     texts = [answer.text for answer in answers]
     sure = confidences([answer.confidence for answer in answers])
     data = {**regions.data, "text": object_array(texts)}
@@ -136,29 +186,32 @@ def region_value(task: Task, regions: sv.Detections, answers: Sequence[Answer], 
     if task.name == "region_classification" or confidence is None:
         confidence = sure
     if task.name != "region_ocr":
-        order = {text: index for index, text in enumerate(dict.fromkeys(texts))}
         data["class_name"] = object_array(texts)
-        class_id = np.array([order[text] for text in texts], dtype=int)
+        class_id = np.array(asked.listed.ids(texts), dtype=int)
     named = sv.Detections(xyxy=regions.xyxy.copy(), mask=regions.mask, confidence=confidence, class_id=class_id,
                           tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip
-    value = {"predictions": on_image(named, image), "texts": texts}
+    given = [None if place in failed else text for place, text in enumerate(texts)]
+    value = {"predictions": on_image(named, image), "texts": given}
     if task.name == "region_classification":
-        value["classifications"] = [_classification(answer, image) for answer in answers]
+        value["classifications"] = [_classification(answer, asked) for answer in answers]
     return value
 
 
-def _classification(answer: Answer, image: Image) -> dict[str, Any]:
+def _classification(answer: Answer, asked: RegionsAsked) -> dict[str, Any]:
     """An answer as a classification: every class with its probability, the most probable first."""
-    known = answer.name_probabilities or {answer.text: answer.confidence or 0.0}
+    known = answer.name_probabilities
+    if known is None:
+        known = {answer.text: answer.confidence or 0.0}
+    numbers = dict(zip(known, asked.listed.ids(list(known)), strict=True))
     ranked = sorted(known.items(), key=lambda item: -item[1])
-    order = {name: index for index, name in enumerate(known)}
-    predictions = [{"class": name, "class_id": order[name], "confidence": value} for name, value in ranked]
-    return {"image": {"width": image.width, "height": image.height}, "predictions": predictions, "top": answer.text,
-            "confidence": answer.confidence}  # fmt: skip
+    predictions = [{"class": name, "class_id": numbers[name], "confidence": value} for name, value in ranked]
+    return {"image": {"width": asked.image.width, "height": asked.image.height}, "predictions": predictions,
+            "top": answer.text, "confidence": answer.confidence}  # fmt: skip
 
 
-def _outlined(regions: sv.Detections, answers: Sequence[Answer], image: Image) -> sv.Detections:
+def _outlined(asked: RegionsAsked, answers: Sequence[Answer]) -> sv.Detections:
     """The regions with one mask each; a region whose answer holds no outline keeps its box and an empty mask."""
+    regions, image = asked.regions, asked.image
     found = [answer.instances[0] if answer.instances else None for answer in answers]
     filled = np.zeros((len(found), image.height, image.width), dtype=bool)
     there = [place for place, instance in enumerate(found) if instance is not None]
@@ -172,5 +225,6 @@ def _outlined(regions: sv.Detections, answers: Sequence[Answer], image: Image) -
     data = {**regions.data, "polygons": object_array(outlines)}
     sure = confidences([instance.confidence if instance else 0.0 for instance in found])
     confidence = sure if regions.confidence is None else regions.confidence
-    return sv.Detections(xyxy=boxes, mask=filled, confidence=confidence, class_id=regions.class_id,
-                         tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip
+    outlined = sv.Detections(xyxy=boxes, mask=filled, confidence=confidence, class_id=regions.class_id,
+                             tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip
+    return on_image(outlined, image)

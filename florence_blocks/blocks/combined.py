@@ -16,8 +16,8 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from florence_blocks.answers import Answer, Instance
-from florence_blocks.blocks.answering import Asking, ask, elements_of
-from florence_blocks.blocks.fields import OnlyClasses, RegionsToUse, Text, as_detections, narrowed
+from florence_blocks.blocks.answering import Asked, Asking, ask, attempt, elements_of
+from florence_blocks.blocks.fields import OnlyClasses, RegionsToUse, Text, as_box, as_detections, narrowed
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
 from workflow_engine.block import Accepts, BlockManifest, ImageReference, Output, Value
@@ -63,10 +63,10 @@ def _grounding(value: Any) -> Any:
     """Detections as they are; a literal box as four numbers."""
     if value is None or is_detections(value):
         return value
-    numbers = isinstance(value, (list, tuple)) and len(value) == 4
-    if not numbers or not all(isinstance(edge, (int, float)) and not isinstance(edge, bool) for edge in value):
+    box = as_box(value)
+    if box is None:
         raise ValueError("a region is detections, or one box [x1, y1, x2, y2] in pixels")
-    return [float(edge) for edge in value]
+    return box
 
 
 _Box = Annotated[Any, BeforeValidator(_grounding), WithJsonSchema({"type": "array", "items": {"type": "number"}})]
@@ -112,32 +112,30 @@ class AnyTask(Asking):
     def run(self, **fields: Any) -> list[Any]:
         """Ask about all images at once; one without a region gets no answer."""
         elements = elements_of(fields)
-        prepared: list[Request | Exception | None] = [_prepared(element) for element in elements]
-        asked = [(element["model_id"], request) for element, request in zip(elements, prepared, strict=True)
-                 if isinstance(request, Request)]  # fmt: skip
-        answers = iter(ask(asked))
+        prepared = [attempt(_prepared, element) for element in elements]
+        answers = iter(ask([item for item in prepared if item is not None]))
         values: list[Any] = []
-        for element, request in zip(elements, prepared, strict=True):
-            answer = next(answers) if isinstance(request, Request) else request
-            values.append(_value(element, answer) if isinstance(answer, Answer) else answer or dict.fromkeys(self.outputs))
+        for element, item in zip(elements, prepared, strict=True):
+            answer = None if item is None else next(answers)
+            if answer is None:
+                values.append(dict.fromkeys(self.outputs))
+            else:
+                values.append(answer if isinstance(answer, Exception) else attempt(_value, element, answer))
         return values
 
 
-def _prepared(element: Mapping[str, Any]) -> Request | Exception | None:
+def _prepared(element: Mapping[str, Any]) -> Asked | None:
     """The request of one element; None where there is no region to ask about."""
     task, image = TASKS[_TASKS[element["task_type"]]], element["images"]
     if task.needs is not Needs.REGION:
         given = {Needs.PHRASE: {"phrase": element["prompt"]}, Needs.TEXT: {"text": element["prompt"]},
-                 Needs.CLASSES: {"classes": tuple(element["classes"] or ())}}  # fmt: skip
-        return Request(task, image, **given.get(task.needs, {}))
-    try:
-        region = element["grounding_detection"]
-        regions = as_detections(region if is_detections(region) else [region])
-        which: RegionsToUse = element["grounding_selection_mode"].replace("-", "_")
-        boxes = narrowed(regions, which).xyxy.tolist()
-        return Request(task, image, region=tuple(boxes[0])) if boxes else None
-    except ValueError as error:
-        return error
+                 Needs.CLASSES: {"classes": element["classes"] or ()}}  # fmt: skip
+        return element["model_id"], Request(task, image, **given.get(task.needs, {}))
+    region = element["grounding_detection"]
+    regions = as_detections(region if is_detections(region) else [region])
+    which: RegionsToUse = element["grounding_selection_mode"].replace("-", "_")
+    boxes = narrowed(regions, which).xyxy.tolist()
+    return (element["model_id"], Request(task, image, region=tuple(boxes[0]))) if boxes else None
 
 
 def _value(element: Mapping[str, Any], answer: Answer) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import Self
 
-from florence_blocks.requests import CONSTRAINED
+from florence_blocks.requests import CONSTRAINED, MOST_BEAMS
 from workflow_engine.block import Accepts, BlockManifest, ImageReference, Value
 from workflow_engine.detections import is_detections
 from workflow_engine.kinds import DETECTIONS, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
@@ -39,7 +43,9 @@ class FlorenceManifest(BlockManifest):
         "embedded florence-2-demo",
     )
     max_new_tokens: Count = Field(None, description="the longest answer in tokens; the checkpoint's own when null")
-    num_beams: Count = Field(None, description="hypotheses side by side, 1 is greedy; the checkpoint's own when null")
+    num_beams: Value[Annotated[int, Field(ge=1, le=MOST_BEAMS)] | None] = Field(
+        None, description="hypotheses side by side, 1 is greedy; the checkpoint's own when null"
+    )
     no_repeat_ngram_size: Value[Annotated[int, Field(ge=0)] | None] = Field(
         None, description="length of token sequences that may not come twice, 0 allows all; the checkpoint's own when null"
     )
@@ -47,23 +53,51 @@ class FlorenceManifest(BlockManifest):
 
 
 def _regions(value: Any) -> Any:
-    """Detections as they are; literal boxes as a list of four numbers each."""
+    """Detections as they are; boxes as four numbers each, zeros for one that is no box: the others have their answers.
+
+    Raises:
+        ValueError: none is a box.
+    """
     if is_detections(value):
         return value
-    if not isinstance(value, (list, tuple)) or not all(_is_box(box) for box in value):
-        raise ValueError("regions are detections, or a list of boxes [x1, y1, x2, y2] in pixels")
-    return [[float(edge) for edge in box] for box in value]
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    boxes = [as_box(item) for item in plain] if isinstance(plain, (list, tuple)) else [None]
+    if boxes and not any(boxes):
+        raise ValueError(_WHAT_FITS)
+    return [box or [0.0] * 4 for box in boxes]
 
 
-def _is_box(box: Any) -> bool:
-    numbers = isinstance(box, (list, tuple)) and len(box) == 4
-    return numbers and all(isinstance(edge, (int, float)) and not isinstance(edge, bool) for edge in box)
+def as_box(value: Any) -> list[float] | None:
+    """Four finite numbers; None for anything else."""
+    if not isinstance(value, (list, tuple)) or len(value) != 4:
+        return None
+    if not all(isinstance(edge, Real) and not isinstance(edge, bool) for edge in value):
+        return None
+    try:
+        edges = [float(edge) for edge in value]
+    except OverflowError:
+        return None
+    return edges if all(map(math.isfinite, edges)) else None
 
 
+_WHAT_FITS = "regions are detections, or a list of boxes [x1, y1, x2, y2] in pixels"
 _BOX_SCHEMA = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}}
 Boxes = Annotated[Any, BeforeValidator(_regions), WithJsonSchema(_BOX_SCHEMA)]
 RegionChoice: TypeAlias = Value[RegionsToUse]
 Regions = Annotated[Value[Boxes], Accepts(*DETECTIONS, LIST_OF_VALUES)]
+
+
+class RegionManifest(FlorenceManifest):
+    """What every block takes that asks about regions."""
+
+    regions: Regions = Field(description="detections of a step before, or boxes [x1, y1, x2, y2] in pixels")
+    regions_to_use: RegionChoice = Field("all", description="all regions, or one of them")
+
+    @model_validator(mode="after")
+    def _literal_regions_are_boxes(self) -> Self:
+        if isinstance(self.regions, list) and not all(any(box) for box in self.regions):
+            raise PydanticCustomError("boxes", "{said}", {"said": _WHAT_FITS, "inside": ".regions"})
+        return self
 
 
 def as_detections(regions: Any) -> sv.Detections:
@@ -74,25 +108,24 @@ def as_detections(regions: Any) -> sv.Detections:
     return sv.Detections(xyxy=np.array(regions, dtype=float).reshape(-1, 4), data={"class_name": names})
 
 
-def _most_confident(found: sv.Detections) -> int:
+def _confidences(found: sv.Detections) -> Any:
     if found.confidence is None:
         raise ValueError("regions_to_use asks for confidences, and these regions have none; first, last or biggest would fit")
-    return int(found.confidence.argmax())
+    return found.confidence
 
 
-def _least_confident(found: sv.Detections) -> int:
-    _most_confident(found)
-    assert found.confidence is not None
-    return int(found.confidence.argmin())
+def _largest(values: Any, sign: int = 1) -> int:
+    """The place of the largest value (of the smallest, for the sign -1) that is a number."""
+    return int(np.where(np.isfinite(values), sign * values, -np.inf).argmax())
 
 
 _CHOICES: dict[str, Callable[[Any], int]] = {
     "first": lambda found: 0,
     "last": lambda found: len(found) - 1,
-    "biggest": lambda found: int(found.box_area.argmax()),
-    "smallest": lambda found: int(found.box_area.argmin()),
-    "most_confident": _most_confident,
-    "least_confident": _least_confident,
+    "biggest": lambda found: _largest(found.box_area),
+    "smallest": lambda found: _largest(np.where(found.box_area > 0, found.box_area, np.nan), -1),
+    "most_confident": lambda found: _largest(_confidences(found)),
+    "least_confident": lambda found: _largest(_confidences(found), -1),
 }
 
 

@@ -2,12 +2,13 @@
 
 The manifest follows from what the prompt needs, the outputs from the grammar of the answer. Every block is batched: the
 requests of all elements of a step, whatever image or crop they belong to, go to the model at once. A request that is wrong
-in itself fails its own element.
+in itself fails its own element, a region its own part of one.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -15,18 +16,21 @@ from pydantic import Field, create_model
 
 from florence_blocks.blocks.answering import (
     TEXT_OUTPUTS,
+    Asked,
     Asking,
+    RegionsAsked,
     ask,
+    attempt,
     elements_of,
     image_value,
     region_requests,
     region_value,
     settings_of,
 )
-from florence_blocks.blocks.fields import Classes, Coordinates, FlorenceManifest, OnlyClasses, RegionChoice, Regions, Text
+from florence_blocks.blocks.fields import Classes, Coordinates, FlorenceManifest, OnlyClasses, RegionManifest, Text
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
-from workflow_engine.block import BlockManifest, Output, Value, type_literal
+from workflow_engine.block import BlockManifest, Output, Partly, Value, type_literal
 from workflow_engine.kinds import (
     FLOAT_ZERO_TO_ONE,
     INSTANCE_SEGMENTATION,
@@ -35,6 +39,8 @@ from workflow_engine.kinds import (
     OBJECT_DETECTION,
     STRING,
 )
+
+log = logging.getLogger(__name__)
 
 _FIELDS: Mapping[Needs, Mapping[str, Any]] = {
     Needs.NOTHING: {},
@@ -45,10 +51,7 @@ _FIELDS: Mapping[Needs, Mapping[str, Any]] = {
             Field(description="the names to look for"),
         )
     },
-    Needs.REGION: {
-        "regions": (Regions, Field(description="detections of a step before, or boxes [x1, y1, x2, y2] in pixels")),
-        "regions_to_use": (RegionChoice, Field("all", description="all regions, or one of them")),
-    },
+    Needs.REGION: {},
     Needs.TEXT: {"text": (Text, Field(description="the prompt, sent as it is"))},
 }
 _EXAMPLES: Mapping[Needs, Mapping[str, Any]] = {
@@ -91,19 +94,38 @@ class FlorenceBlock(Asking):
 
     def run(self, **fields: Any) -> list[Any]:
         """Ask about all elements at once; an exception in place of an answer fails its element."""
-        elements = elements_of(fields)
-        asked = [(element["model_id"], self.request(element)) for element in elements]
-        answers = ask(asked)
-        return [
-            answer if isinstance(answer, Exception) else image_value(request.task, answer, request.image)
-            for answer, (_, request) in zip(answers, asked, strict=True)
-        ]
+        asked = [attempt(self._asked, element) for element in elements_of(fields)]
+        values: list[Any] = []
+        for item, answer in zip(asked, ask(asked), strict=True):
+            if isinstance(item, Exception) or isinstance(answer, Exception):
+                values.append(answer)
+            else:
+                values.append(attempt(image_value, item[1].task, answer, item[1].image))
+        return values
+
+    @classmethod
+    def named(cls, value: Any) -> dict[str, Any]:
+        """The outputs of one element by name, for runtimes that know no failed elements; failed parts are logged.
+
+        Raises:
+            Exception: the element failed.
+        """
+        if isinstance(value, Exception):
+            raise value
+        if isinstance(value, Partly):
+            for part, error in value.failed.items():
+                log.warning("%s, %s: %s", cls.task.name, part, error)
+            value = value.value
+        return value if isinstance(value, dict) else {next(iter(cls.outputs)): value}
+
+    def _asked(self, element: Mapping[str, Any]) -> Asked:
+        return element["model_id"], self.request(element)
 
     def request(self, element: Mapping[str, Any]) -> Request:
         """The request of one element."""
         inputs = {name: element[name] for name in ("phrase", "text", "coordinates") if name in element}
         if element.get("classes"):
-            inputs["classes" if self.task.needs is Needs.CLASSES else "names"] = tuple(element["classes"])
+            inputs["classes" if self.task.needs is Needs.CLASSES else "names"] = element["classes"]
         return Request(self.task, element["images"], settings=settings_of(element), **inputs)
 
 
@@ -129,28 +151,27 @@ class CaptionBlock(FlorenceBlock):
 
 
 class RegionBlock(FlorenceBlock):
-    """A block that asks Florence-2 one task about every region of every image; no regions give an empty answer."""
+    """A block that asks Florence-2 one task about every region of every image; no regions give an empty answer.
+
+    A region that fails (outside of its image, without area) has no answer, and the others of its image have theirs.
+    """
 
     def run(self, **fields: Any) -> list[Any]:
         """Ask about all regions of all elements at once."""
-        prepared: list[Any] = []
+        prepared: list[RegionsAsked | Exception] = []
+        asked: list[Asked | Exception] = []
         for element in elements_of(fields):
-            try:
-                prepared.append((element, *region_requests(self.task, element)))
-            except ValueError as error:
-                prepared.append(error)
-        asked = [(item[0]["model_id"], request) for item in prepared if isinstance(item, tuple) for request in item[2]]
+            item = attempt(region_requests, self.task, element)
+            prepared.append(item)
+            if not isinstance(item, Exception):
+                asked += [(element["model_id"], request) for request in item.requests]
         answers = iter(ask(asked))
         values: list[Any] = []
         for item in prepared:
             if isinstance(item, Exception):
                 values.append(item)
-                continue
-            element, regions, requests = item
-            given = [next(answers) for _ in requests]
-            read = [answer for answer in given if not isinstance(answer, Exception)]
-            failed = next((answer for answer in given if isinstance(answer, Exception)), None)
-            values.append(failed or region_value(self.task, regions, read, element["images"]))
+            else:
+                values.append(attempt(region_value, self.task, item, [next(answers) for _ in item.requests]))
         return values
 
 
@@ -162,7 +183,7 @@ def _block(task: Task) -> type[FlorenceBlock]:
               **({} if task.grammar in (Grammar.TEXT, Grammar.REGION_TEXT) else _PLACES)}  # fmt: skip
     manifest: type[BlockManifest] = create_model(
         f"{title}Manifest",
-        __base__=FlorenceManifest,
+        __base__=RegionManifest if task.needs is Needs.REGION else FlorenceManifest,
         __doc__=f"The fields of a {task.name} step.",
         __module__=__name__,
         type=(type_literal(f"florence/{task.name}@v1"), ...),

@@ -7,9 +7,9 @@ encoder and decoder together. An answer in a batch is the answer alone: padding 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -26,6 +26,11 @@ from florence_blocks.runtime.tower import lighten
 from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.tasks import Task
 from workflow_engine.allocator import keep_freed_memory
+
+SCORED_TOGETHER: Final = 64
+"""How many names are scored side by side; of longer lists, some at a time."""
+_BESIDE_A_NAME: Final = 6
+"""The least tokens of an answer beside a name: begin, a box, and end."""
 
 
 class FlorenceModel:
@@ -50,7 +55,14 @@ class FlorenceModel:
         self.tokenizer = checkpoint.tokenizer
         ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends
         size = checkpoint.model.lm_head.weight.shape[0]
-        self.vocabulary = Vocabulary(checkpoint.tokenizer, checkpoint.first_location, ends, size, checkpoint.model.device)
+        self.vocabulary = Vocabulary(
+            checkpoint.tokenizer,
+            checkpoint.first_location,
+            ends,
+            size,
+            checkpoint.model.device,
+            longest_name=self._positions - _BESIDE_A_NAME,
+        )
         self.scheduler = Scheduler(checkpoint, self.vocabulary, feature_bytes=feature_bytes)
         self._detokenize = Detokenizer(checkpoint.tokenizer)
         self._plan = lru_cache(1024)(self._planned)
@@ -64,6 +76,12 @@ class FlorenceModel:
     def dtype(self) -> torch.dtype:
         """The precision of the weights."""
         return self.model.dtype
+
+    @property
+    def _positions(self) -> int:
+        """How many tokens encoder and decoder tell apart by their places."""
+        config: Any = self.model.config.text_config
+        return int(config.max_position_embeddings)
 
     def answer(
         self,
@@ -102,8 +120,8 @@ class FlorenceModel:
         priority: int = 0,
         deadline: float | None = None,
         stopped: Stopped | None = None,
-    ) -> list[Pending | ValueError]:
-        """Ask without waiting; in place of a request that is wrong in itself comes the error that says so.
+    ) -> list[Pending | Exception]:
+        """Ask without waiting; in place of a request that cannot be asked comes the error that says why.
 
         Blocks only while more requests wait than the line has places; once `stopped` says so, those without a place are
         cancelled.
@@ -113,41 +131,65 @@ class FlorenceModel:
         """
         if customer is None:
             customer = object()
-        pending: list[Pending | ValueError] = []
-        jobs = []
+        pending: list[Pending | Exception] = []
+        jobs: list[Job] = []
         for request in requests:
             try:
-                ids, digest = self.prompt_ids(request.prompt), request.image.digest
-                plan = self._plan(request.settings, request.task, request.names, request.classes)
-            except ValueError as error:
+                asked = [self._job(part, customer, priority, deadline) for part in self._parts(request)]
+            except Exception as error:  # it is refused alone
                 pending.append(error)
                 continue
-            job = Job(request.image, digest, ids, plan, customer, priority, deadline)
-            jobs.append(job)
-            pending.append(Pending(request, job, self._detokenize, self.checkpoint.calibration))
+            jobs += asked
+            pending.append(Pending(request, asked, self._detokenize, self.checkpoint.calibration))
         self.scheduler.submit(jobs, stopped=stopped)
         return pending
 
+    def _job(self, request: Request, customer: Hashable, priority: int, deadline: float | None) -> Job:
+        ids = self.prompt_ids(request.prompt)
+        plan = self._plan(request.settings, request.task, request.names, request.classes)
+        return Job(request.image, request.image.digest, ids, plan, customer, priority, deadline)
+
+    def _parts(self, request: Request) -> list[Request]:
+        """The request, or several with some of its names each.
+
+        Names that are scored go some at a time. Classes that do not fit one prompt are asked for one by one: an answer to a few
+        hundred names in a prompt is worth little.
+        """
+        names, classes = request.names, request.classes
+        if names is not None and _is_scored(request.task, names):
+            firsts = range(0, len(names), SCORED_TOGETHER)
+            return [replace(request, names=names[first : first + SCORED_TOGETHER]) for first in firsts]
+        if classes is None or len(classes) == 1 or len(self._tokens(request.prompt)) <= self._room:
+            return [request]
+        return [replace(request, classes=(name,)) for name in classes]
+
+    def _tokens(self, prompt: str) -> list[int]:
+        """A prompt between begin and end, as the reference processor makes it behind the image."""
+        framed = f"{self.tokenizer.bos_token}{prompt}{self.tokenizer.eos_token}"
+        ids: list[int] = self.tokenizer(framed, add_special_tokens=False, verbose=False).input_ids
+        return ids
+
+    @property
+    def _room(self) -> int:
+        """How many tokens of a prompt fit beside an image."""
+        return self._positions - self.checkpoint.image_tokens
+
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The ids of a prompt between begin and end, as the reference processor makes them behind the image.
+        """The ids of a prompt between begin and end.
 
         Raises:
             ValueError: the prompt and the image do not fit the positions of the encoder.
         """
-        ids: list[int] = self.tokenizer(
-            f"{self.tokenizer.bos_token}{prompt}{self.tokenizer.eos_token}", add_special_tokens=False
-        ).input_ids
-        config: Any = self.model.config.text_config
-        room = config.max_position_embeddings - self.checkpoint.image_tokens
-        if len(ids) > room:
-            raise ValueError(f"the prompt has {len(ids)} tokens; {room} fit beside an image")
+        ids = self._tokens(prompt)
+        if len(ids) > self._room:
+            raise ValueError(f"the prompt has {len(ids)} tokens; {self._room} fit beside an image")
         return ids
 
     def _planned(
         self, settings: Settings, task: Task, names: tuple[str, ...] | None, classes: tuple[str, ...] | None
     ) -> DecodePlan:
         image_tokens = self.checkpoint.image_tokens
-        if task.name == "region_classification" and names:
+        if names is not None and _is_scored(task, names):
             return DecodePlan.of(self.model, settings, image_tokens, None, self.vocabulary.answers(names))
         automaton = self.vocabulary.automaton(task, names or classes) if settings.constrained or names else None
         return DecodePlan.of(self.model, settings, image_tokens, automaton)
@@ -165,3 +207,8 @@ class FlorenceModel:
             finish: wait until whatever was asked before is answered; by default it fails.
         """
         self.scheduler.close(finish=finish)
+
+
+def _is_scored(task: Task, names: tuple[str, ...] | None) -> bool:
+    """Whether the probabilities of names are asked, and no answer is generated."""
+    return names is not None and task.name == "region_classification"

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError  # Python 3.10 has two
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
-from florence_blocks.answers import Answer
+from florence_blocks.answers import Answer, joined
 from florence_blocks.parsing import SILENT, parse
 from florence_blocks.requests import Request
 from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.scheduler import Job
-from florence_blocks.runtime.search import Forced
+from florence_blocks.runtime.search import Forced, Search
 from florence_blocks.scoring import Curve, Evidence, refined, scored
 
 POLL_SECONDS: Final = 0.1
@@ -29,25 +30,36 @@ Progress = Callable[[int, int], None]
 
 
 class Pending:
-    """An answer that is on its way."""
+    """An answer that is on its way.
 
-    def __init__(self, request: Request, job: Job, detokenize: Detokenizer, calibration: Mapping[str, Curve]) -> None:
-        self._request, self._job, self._detokenize, self._calibration = request, job, detokenize, calibration
+    Args:
+        request: what was asked.
+        jobs: the request on its way through the model, in several parts where it has many names.
+        detokenize: makes texts of tokens.
+        calibration: the curves of the tasks that have one.
+    """
+
+    def __init__(
+        self, request: Request, jobs: Sequence[Job], detokenize: Detokenizer, calibration: Mapping[str, Curve]
+    ) -> None:
+        self._request, self._jobs, self._detokenize, self._calibration = request, jobs, detokenize, calibration
 
     @property
     def encoded(self) -> bool:
         """Whether the model has seen its image."""
-        return self._job.encoded
+        return all(job.encoded for job in self._jobs)
 
     @property
     def done(self) -> bool:
         """Whether it is answered, failed or cancelled."""
-        return self._job.done.done()
+        return all(job.done.done() for job in self._jobs)
 
     def wait(self, seconds: float) -> bool:
         """Wait for so long at most; whether it is done."""
-        with suppress(FutureTimeoutError, CancelledError):
-            self._job.done.exception(seconds)
+        waiting = next((job for job in self._jobs if not job.done.done()), None)
+        if waiting is not None:
+            with suppress(FutureTimeoutError, CancelledError):
+                waiting.done.exception(seconds)
         return self.done
 
     def result(self, timeout: float | None = None) -> Answer:
@@ -58,15 +70,22 @@ class Pending:
             CancelledError: it was cancelled.
             WorkerError: the worker of the model died.
         """
-        search = self._job.done.result(timeout)
-        if isinstance(search, Forced):
-            return self._chosen(search)
+        end = None if timeout is None else time.monotonic() + timeout
+        searches = [job.done.result(None if end is None else max(0.0, end - time.monotonic())) for job in self._jobs]
+        totals = [total for search in searches if isinstance(search, Forced) for total in search.totals]
+        if totals:
+            return self._chosen(totals)
+        answer = joined([self._read(job, search) for job, search in zip(self._jobs, searches, strict=True)])
+        return replace(answer, listed=self._request.listed)
+
+    def _read(self, job: Job, search: Search) -> Answer:
+        """What one part found."""
         assert search.answer is not None
         path = search.answer.path()
         # at the limit the end token is forced, so that only the length tells
-        truncated = len(path) >= self._job.plan.rules.limit
+        truncated = len(path) >= job.plan.rules.limit
         pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
-        ends = self._job.plan.rules.ends
+        ends = job.plan.rules.ends
         evidence = [
             Evidence(math.exp(token.log_probability), token.near, end=end, silent=piece in SILENT and not end)
             for token, piece in zip(path, pieces, strict=True)
@@ -77,20 +96,22 @@ class Pending:
             parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size, self._calibration
         )
 
-    def _chosen(self, search: Forced) -> Answer:
+    def _chosen(self, totals: Sequence[float]) -> Answer:
         """The most probable of the names that were asked about, and the probabilities of all."""
-        names, best = self._request.names or (), max(search.totals)
-        weights = [math.exp(total - best) for total in search.totals]
+        names, best = self._request.names or (), max(totals)
+        weights = [math.exp(total - best) for total in totals]
         shares = {name: weight / sum(weights) for name, weight in zip(names, weights, strict=True)}
-        name = names[search.totals.index(best)]
-        return Answer(self._request.task.name, name, (), False, name, confidence=shares[name], name_probabilities=shares)
+        name = names[totals.index(best)]
+        answer = Answer(self._request.task.name, name, (), False, name)
+        return replace(answer, confidence=shares[name], name_probabilities=shares, listed=self._request.listed)
 
     def cancel(self) -> None:
         """Give up: it leaves the line, or the batch before its next step."""
-        self._job.done.cancel()
+        for job in self._jobs:
+            job.done.cancel()
 
 
-def cancel(pending: Sequence[Pending | ValueError]) -> None:
+def cancel(pending: Sequence[Pending | Exception]) -> None:
     """Give up whatever is not answered yet."""
     for item in pending:
         if isinstance(item, Pending):
@@ -98,7 +119,7 @@ def cancel(pending: Sequence[Pending | ValueError]) -> None:
 
 
 def outcomes(
-    pending: Sequence[Pending | ValueError], *, stopped: Stopped | None = None, progress: Progress | None = None
+    pending: Sequence[Pending | Exception], *, stopped: Stopped | None = None, progress: Progress | None = None
 ) -> list[Answer | Exception]:
     """Wait for answers, in order; in place of a request that failed, the exception that says why.
 
@@ -134,7 +155,7 @@ def outcomes(
     return found
 
 
-def _counts(pending: Sequence[Pending | ValueError]) -> tuple[int, int]:
+def _counts(pending: Sequence[Pending | Exception]) -> tuple[int, int]:
     """How many requests have their image encoded, and how many are done; a wrong one is both."""
     encoded, done = 0, 0
     for item in pending:

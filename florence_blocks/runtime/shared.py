@@ -141,7 +141,7 @@ def _load(address: Address) -> FlorenceModel:
     return FlorenceModel(checkpoint, feature_bytes=kept)
 
 
-def submitted(find: Callable[[], FlorenceModel], requests: Sequence[Request], **how: Any) -> list[Pending | ValueError]:
+def submitted(find: Callable[[], FlorenceModel], requests: Sequence[Request], **how: Any) -> list[Pending | Exception]:
     """Ask a shared model; where it was closed since it was found, the one that is loaded in its place.
 
     Args:

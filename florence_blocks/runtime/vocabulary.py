@@ -22,35 +22,69 @@ class Vocabulary:
     Attributes:
         first_location: the id of `<loc_0>`.
         ends: the ids that end an answer.
+
+    Args:
+        tokenizer: of the checkpoint.
+        first_location: the id of `<loc_0>`.
+        ends: the ids that end an answer.
+        size: how many tokens the model tells apart.
+        device: where masks are.
+        longest_name: how many tokens a name has at most, so that it can be given in an answer.
     """
 
-    def __init__(self, tokenizer: Any, first_location: int, ends: Sequence[int], size: int, device: torch.device) -> None:
+    def __init__(
+        self, tokenizer: Any, first_location: int, ends: Sequence[int], size: int, device: torch.device, *, longest_name: int
+    ) -> None:
         self.first_location = first_location
         self.ends = frozenset(ends)
         self._tokenizer = tokenizer
-        self._size, self._device = size, device
+        self._size, self._device, self._longest_name = size, device, longest_name
         marks = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in _MARKS}
         self._marks: Mapping[int, str] = {id_: mark for mark, id_ in marks.items() if id_ not in (None, tokenizer.unk_token_id)}
         self._silent = frozenset(tokenizer.all_special_ids) - self.ends - set(self._marks)
         text = torch.ones(size, dtype=torch.bool)
-        text[[id_ for id_ in (*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids) if id_ < size]] = False
+        self._special = frozenset((*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids))
+        text[[id_ for id_ in self._special if id_ < size]] = False
         text[max(len(tokenizer), first_location + BINS) :] = False  # rows of the table that stand for no token
         self._text = text.to(device)
         self._sorts: dict[tuple[bool, tuple[str, ...], tuple[int, ...] | None], Tensor] = {}
         self.automaton = lru_cache(256)(self._automaton)
 
     def _automaton(self, task: Task, names: tuple[str, ...] | None = None) -> Automaton | None:
-        """The automaton of a task's answers; None for the free prompt, whose answers may be anything."""
+        """The automaton of a task's answers; None for the free prompt, whose answers may be anything.
+
+        Raises:
+            ValueError: one of the names cannot be given.
+        """
         if task.name == "prompt":
             return None
-        tree = None if names is None else Names([self._tokenizer(name, add_special_tokens=False).input_ids for name in names])
+        tree = None if names is None else Names([self._name(name) for name in names])
         return Automaton(task.grammar, self.first_location, self._marks, self.ends, self._silent, tree)
 
     def answers(self, names: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-        """Answers that are a name and nothing else, as ids."""
+        """Answers that are a name and nothing else, as ids.
+
+        Raises:
+            ValueError: one of the names cannot be given.
+        """
         end = min(self.ends)
         begin = self._tokenizer.bos_token_id
-        return tuple((begin, *self._tokenizer(name, add_special_tokens=False).input_ids, end) for name in names)
+        return tuple((begin, *self._name(name), end) for name in names)
+
+    def _name(self, name: str) -> list[int]:
+        """The tokens of a name, which can be given in an answer.
+
+        Raises:
+            ValueError: there are none, too many, or special ones among them.
+        """
+        ids: list[int] = self._tokenizer(name, add_special_tokens=False, verbose=False).input_ids
+        special = [id_ for id_ in ids if id_ in self._special]
+        if special or not ids:
+            token = self._tokenizer.convert_ids_to_tokens(special)[0] if special else "nothing"
+            raise ValueError(f"the name {name!r} holds {token} for this model, which is no text; another name would fit")
+        if len(ids) > self._longest_name:
+            raise ValueError(f"the name {name[:40]!r}... has {len(ids)} tokens; an answer has room for {self._longest_name}")
+        return ids
 
     def mask(self, allowed: Sequence[Allowed]) -> Tensor:
         """Which tokens may follow, `[rows, vocabulary]`."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import supervision as sv
 
 from florence_blocks.blocks.typed import BLOCKS
 from florence_blocks.demo import Scene, draw_scene
@@ -21,6 +22,7 @@ from workflow_engine import (
     Cancellation,
     RunCancelledError,
     RunTimeoutError,
+    StepError,
     WorkflowDefinitionError,
     compile,
 )
@@ -227,3 +229,136 @@ def test_a_run_that_ends_early_takes_its_requests_back(monkeypatch: pytest.Monke
     gate.set()
     assert model.answer([Request(TASKS["caption"], Image(images[0]))])
     assert model.stats()["requests"] - before == 1
+
+
+def test_one_bad_region_loses_nothing_of_the_others() -> None:
+    """The report names the region; its text is null, its name empty and its confidence 0."""
+    good = [list(shape.box) for shape in SCENES[0].shapes]
+    width = IMAGES[0].shape[1]
+    bad = [
+        [width + 5, 0, width + 50, 50], [-50, -50, -1, -1], [10, 10, 10, 60],
+        [0, 0, float("nan"), 5], [0, 0, float("inf"), 5], [1, 2, None, 4], [1, 2, 3], "a", None, [10**400, 0, 1, 1],
+    ]  # fmt: skip
+    boxes = [good[0], *bad, *good[1:]]
+    flow = regions_flow("region_caption")
+    result = flow.run(image=IMAGES[0], boxes=boxes)
+    (row,) = result.outputs
+    names = [shape.name for shape in SCENES[0].shapes]
+    assert row["texts"] == [names[0], *[None] * len(bad), *names[1:]]
+    found = row["predictions"]
+    assert list(found.data["class_name"]) == [text or "" for text in row["texts"]]
+    assert np.isfinite(found.xyxy).all() and (found.confidence[1 : 1 + len(bad)] == 0).all()
+    assert [error.part for error in result.report.errors] == [f"regions[{place}]" for place in range(1, 1 + len(bad))]
+    assert [error.element for error in result.report.errors] == [(0,)] * len(bad)
+    assert "lies outside of the" in result.report.errors[0].message and "has no area" in result.report.errors[5].message
+    step = result.report.steps["s0"]
+    assert (step.done, step.failed) == (1, 0) and not result.report.ok
+    assert "regions[1]" in str(result.report.errors[0])
+
+
+@pytest.mark.parametrize("name", ["region_segmentation", "region_classification", "region_ocr"])
+def test_what_comes_after_a_bad_region_is_done_for_all_of_them(name: str) -> None:
+    boxes = [list(SCENES[0].shapes[0].box), [9000, 9000, 9001, 9001], [1, 2, None, 4]]
+    flow = regions_flow(
+        name,
+        {"type": "vision/label_visualization@v1", "image": "$inputs.image", "predictions": "$steps.s0.predictions"},
+        {"type": "vision/bounding_box_visualization@v1", "image": "$inputs.image", "predictions": "$steps.s0.predictions"},
+        {"type": "vision/dynamic_crop@v1", "images": "$inputs.image", "predictions": "$steps.s0.predictions"},
+        {"type": "vision/detections_filter@v1", "predictions": "$steps.s0.predictions", "min_confidence": 0.1},
+    )
+    result = flow.run(image=IMAGES[0], boxes=boxes)
+    (row,) = result.outputs
+    assert len(row["predictions"]) == 3 and not [error for error in result.report.errors if error.step != "s0"]
+    assert result.to_json()[0]["predictions"]["predictions"][2]["confidence"] == 0
+
+
+def regions_flow(name: str, *more: dict[str, Any]) -> Workflow:
+    step = {"type": f"florence/{name}@v1", "regions": "$inputs.boxes", "name": "s0", "images": "$inputs.image"}
+    outputs = ["predictions"] if name == "region_segmentation" else ["predictions", "texts"]
+    return compile({
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowImage", "name": "image"}, {"type": "WorkflowParameter", "name": "boxes"}],
+        "steps": [step, *({"name": f"m{number}", **one} for number, one in enumerate(more))],
+        "outputs": [{"type": "JsonField", "name": output, "selector": f"$steps.s0.{output}"} for output in outputs],
+    })  # fmt: skip
+
+
+def test_an_image_all_of_whose_regions_are_bad_fails() -> None:
+    result = regions_flow("region_caption").run(image=IMAGES[0], boxes=[[9000, 9000, 9001, 9001]])
+    assert result.outputs == [{"predictions": None, "texts": None}]
+    assert result.report.errors[0].part == "" and result.report.steps["s0"].failed == 1
+
+
+def test_a_run_that_stops_at_the_first_error_stops_at_a_bad_region() -> None:
+    with pytest.raises(StepError, match=r"regions\[1\]"):
+        regions_flow("region_caption").run(image=IMAGES[0], boxes=[[1, 1, 50, 50], [9000, 0, 9001, 9]], on_error="raise")
+
+
+def test_detections_with_a_bad_box_keep_the_others() -> None:
+    boxes = np.array([SCENES[0].shapes[0].box, [5, 5, 5, 9], [9000, 0, 9001, 9]])
+    flow = workflow({"type": "florence/region_caption@v1", "regions": "$inputs.d"}, o="$steps.s0.texts")
+    result = flow.run(image=IMAGES[0], d=sv.Detections(xyxy=boxes))
+    assert result.outputs == [{"o": [SCENES[0].shapes[0].name, None, None]}]
+
+
+@pytest.mark.parametrize("which", ["biggest", "smallest"])
+def test_a_box_of_no_numbers_is_never_the_biggest_or_smallest(which: str) -> None:
+    boxes = [[1, 2, None, 4], list(SCENES[0].shapes[0].box)]
+    flow = compile({
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowImage", "name": "image"}, {"type": "WorkflowParameter", "name": "boxes"}],
+        "steps": [{"type": "florence/region_caption@v1", "name": "s", "images": "$inputs.image", "regions": "$inputs.boxes",
+                   "regions_to_use": which}],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s.texts"}],
+    })  # fmt: skip
+    assert flow.run(image=IMAGES[0], boxes=boxes).outputs == [{"o": [SCENES[0].shapes[0].name]}]
+
+
+ANY_TASK = {"type": "florence/any_task@v1", "model_id": "florence-2-demo"}
+BAD_TEXTS = ["half \ud83d", "", " \n", "a<loc_1>", "word " * 10_000, None, 7]
+
+
+@pytest.mark.parametrize(
+    ("step", "field"),
+    [
+        ({"type": "florence/phrase_grounding@v1"}, "phrase"),
+        ({"type": "florence/phrase_segmentation@v1"}, "phrase"),
+        (
+            {"type": "florence/any_task@v1", "task_type": "phrase-grounded-object-detection", "model_id": "florence-2-demo"},
+            "prompt",
+        ),
+        ({"type": "florence/prompt@v1"}, "text"),
+    ],
+)
+def test_one_bad_phrase_fails_its_own_image(step: dict[str, Any], field: str) -> None:
+    phrase = SCENES[0].shapes[0].name
+    bad = [text for text in BAD_TEXTS if field != "text" or text != "a<loc_1>"]  # a free prompt is sent as it is
+    output = {"prompt": "parsed_output", "text": "answer"}.get(field, "predictions")
+    flow = compile({
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowImage", "name": "image"}, {"type": "WorkflowBatchInput", "name": "text"}],
+        "steps": [{**step, "name": "s", "images": "$inputs.image", field: "$inputs.text"}],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": f"$steps.s.{output}"}],
+    })  # fmt: skip
+    texts = [phrase, *bad, phrase]
+    result = flow.run(image=[IMAGES[0]] * len(texts), text=texts)
+    given = [row["o"] is not None for row in result.outputs]
+    assert given == [True, *[False] * len(bad), True]
+    failed = {error.element for error in result.report.errors} | {skip.element for skip in result.report.skips}
+    assert failed == {(place,) for place in range(1, 1 + len(bad))}
+
+
+def test_class_ids_are_places_in_the_list_that_was_given() -> None:
+    classes = ["triangle ", "circle", "", "circle", " square", "star"]
+    places = {"triangle": 0, "circle": 1, "square": 4, "star": 5}
+    for name in ("object_detection", "open_vocabulary_detection"):
+        flow = workflow({"type": f"florence/{name}@v1", "classes": classes}, o="$steps.s0.predictions")
+        for found in column(flow):
+            assert found.class_id.tolist() == [places[label] for label in found.data["class_name"]]
+
+
+def test_names_are_cleaned_for_the_block_of_all_tasks_too() -> None:
+    present = SCENES[0].shapes[0].name
+    step = {**ANY_TASK, "task_type": "open-vocabulary-object-detection", "classes": [f" {present} ", present]}
+    flow = workflow(step, o="$steps.s0.parsed_output")
+    assert set(column(flow, image=IMAGES[0])[0]["bboxes_labels"]) == {present}

@@ -11,6 +11,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput
 
 from florence_blocks.demo import draw_scene
+from florence_blocks.demo.metrics import iou
 from florence_blocks.florence import Florence2
 from florence_blocks.prompts import PromptError
 from florence_blocks.requests import Request, Settings
@@ -66,6 +67,68 @@ def test_detections_get_only_names_of_the_list_even_from_a_random_model(tmp_path
     assert labels and labels <= set(names)
 
 
+def test_blanks_and_duplicates_change_nothing_but_the_ids() -> None:
+    model = shared_model("florence-2-demo")
+    clean, given = regions(names=CATEGORIES), regions(names=(" circle", "square ", "star", "triangle", "star", "star "))
+    for one, other in zip(model.answer(clean), model.answer(given), strict=True):
+        assert not isinstance(one, Exception) and not isinstance(other, Exception)
+        assert other.text == one.text and other.confidence == pytest.approx(one.confidence)
+        assert other.listed.ids([one.text]) == [{"circle": 0, "square": 1, "star": 2, "triangle": 3}[one.text]]
+
+
+def test_two_hundred_names_are_scored_like_a_few() -> None:
+    """Some at a time: together they have the shares that they would have in one go."""
+    many = [*(f"thing {number}" for number in range(196)), *CATEGORIES]
+    model = shared_model("florence-2-demo")
+    for few, answer in zip(model.answer(regions(names=CATEGORIES)[:2]), model.answer(regions(names=many)[:2]), strict=True):
+        assert not isinstance(few, Exception) and not isinstance(answer, Exception)
+        assert few.name_probabilities and answer.name_probabilities
+        assert tuple(answer.name_probabilities) == tuple(many) and answer.text == few.text
+        assert sum(answer.name_probabilities.values()) == pytest.approx(1)
+        shares = [answer.name_probabilities[name] / answer.name_probabilities[few.text] for name in CATEGORIES]
+        wanted = [few.name_probabilities[name] / few.name_probabilities[few.text] for name in CATEGORIES]
+        assert shares == pytest.approx(wanted, rel=1e-3, abs=1e-9)
+
+
+def test_classes_that_do_not_fit_one_prompt_are_asked_in_several() -> None:
+    scene = SCENES[0]
+    present = scene.shapes[0].name
+    classes = [*(f"a rather long name of thing {number}" for number in range(30)), f" {present}"]
+    found = Florence2.from_pretrained().detect_objects(scene.image, classes=classes)
+    assert 30 in found.class_id.tolist()
+    assert all(classes[number].strip() == name for number, name in zip(found.class_id, found.data["class_name"], strict=True))
+    boxes = found.xyxy[found.class_id == 30]
+    assert max(iou(tuple(box), scene.shapes[0].box) for box in boxes) > 0.6
+
+
+def test_names_that_begin_like_others_are_kept_apart(tmp_path: Path) -> None:
+    names = ("star", "starfish", "star fish", "s")
+    truth = [shape.category for scene in SCENES for shape in scene.shapes]
+    for answer, category in zip(shared_model("florence-2-demo").answer(regions(names=names)), truth, strict=True):
+        assert not isinstance(answer, Exception)
+        assert category != "star" or answer.text == "star"
+    save_reduced(tmp_path, layers=2)
+    asked = [Request(TASKS["open_vocabulary_detection"], Image(SCENES[0].image), classes=names,
+                     settings=Settings(do_sample=True, seed=seed, num_beams=1)) for seed in range(20)]  # fmt: skip
+    labels = {found.label for answer in Florence2.from_pretrained(tmp_path).answer(asked) for found in answer.instances}
+    assert labels and labels <= set(names)
+
+
+@pytest.mark.parametrize("name", ["<and>", "star<loc_1>", "a</s>", "half \ud83d", "word " * 600])
+def test_a_name_that_cannot_be_given_fails_its_own_request(name: str) -> None:
+    model = shared_model("florence-2-demo")
+    image, box = Image(SCENES[0].image), SCENES[0].shapes[0].box
+    asked = [
+        Request(TASKS["region_classification"], image, region=box, names=("star", name)),
+        Request(TASKS["object_detection"], image, names=("star", name)),
+        Request(TASKS["open_vocabulary_detection"], image, classes=("star", name)),
+        Request(TASKS["caption"], image),
+    ]
+    *bad, good = model.answer(asked)
+    assert all(isinstance(answer, ValueError) for answer in bad), bad
+    assert not isinstance(good, Exception)
+
+
 def test_a_task_without_names_says_so() -> None:
     with pytest.raises(PromptError, match="not limited to names"):
         Florence2.from_pretrained().answer([Request(TASKS["caption"], Image(SCENES[0].image), names=("dog",))])
@@ -80,7 +143,10 @@ def test_a_workflow_classifies_regions() -> None:
                     for name in ("predictions", "classifications")],
     })  # fmt: skip
     (row,) = flow.run(image=SCENES[0].image).outputs
+    wanted = [CATEGORIES.index(shape.category) for shape in SCENES[0].shapes]
+    assert row["predictions"].class_id.tolist() == wanted
     for shape, found, sure in zip(SCENES[0].shapes, row["classifications"], row["predictions"].confidence, strict=True):
+        assert all(CATEGORIES[item["class_id"]] == item["class"] for item in found["predictions"])
         assert found["top"] == shape.category == found["predictions"][0]["class"]
         assert {item["class"] for item in found["predictions"]} == set(CATEGORIES)
         assert found["confidence"] == pytest.approx(sure) and sure > 0.5

@@ -126,7 +126,7 @@ def test_a_single_request_overtakes_a_crowd(model: FlorenceModel, monkeypatch: p
     gate.open.set()
     for item in [single, *crowd]:
         item.result()
-    assert entered.index(single._job.ids) <= 4
+    assert entered.index(single._jobs[0].ids) <= 4
 
 
 def test_running_out_of_memory_halves_the_batch_and_everybody_is_answered(
@@ -158,7 +158,7 @@ def test_running_out_of_memory_in_the_decode_begins_again_with_fewer(
         return step(lane)
 
     monkeypatch.setattr(Lane, "step", small)
-    model.scheduler._decode_bytes = 4 * max(p._job.plan.memory(128) for p in asked(model, *CAPTIONS[:1]))
+    model.scheduler._decode_bytes = 4 * max(p._jobs[0].plan.memory(128) for p in asked(model, *CAPTIONS[:1]))
     assert model.answer(CAPTIONS) == wanted
 
 
@@ -207,6 +207,49 @@ def test_a_step_that_fails_fails_the_request_that_caused_it_among_eight_callers(
     assert answers == {place: answer for place, answer in enumerate(wanted) if place != 5}
     assert max(together) > 1 and all(lane.seats for key, lane in model.scheduler._lanes.items() if key[2] is not None)
     assert model.answer(requests[:5]) == wanted[:5]
+
+
+def test_requests_that_cannot_be_decoded_are_refused_among_eight_callers(model: FlorenceModel) -> None:
+    region, image = (10.0, 10.0, 60.0, 60.0), IMAGES[0]
+    bad = [
+        Request(TASKS["region_classification"], image, region=region, names=("star", "long " * 2000)),
+        Request(TASKS["object_detection"], image, names=("long " * 2000,)),
+        Request(TASKS["phrase_grounding"], image, phrase="word " * 10_000),
+        Request(TASKS["prompt"], image, text="word " * 100_000),
+        Request(TASKS["prompt"], image, text="half \ud83d"),
+        Request(TASKS["region_caption"], image, region=(float("nan"), 0, 5, 5)),
+        Request(TASKS["caption"], None),  # type: ignore[arg-type]
+        Request(TASKS["region_caption"], image, region=(5, 5, 5, 9)),
+    ]
+    wanted = model.answer(CAPTIONS)
+    answers: dict[int, Any] = {}
+
+    def call(place: int) -> None:
+        answers[place] = model.answer([CAPTIONS[place % 4], bad[place], CAPTIONS[(place + 1) % 4]])
+
+    callers = [threading.Thread(target=call, args=(place,)) for place in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    for place, (first, wrong, last) in answers.items():
+        assert first == wanted[place % 4] and last == wanted[(place + 1) % 4]
+        assert isinstance(wrong, Exception) and not isinstance(wrong, WorkerError)
+
+
+def test_a_prompt_may_fill_every_position_beside_an_image(model: FlorenceModel) -> None:
+    room = 512 - model.checkpoint.image_tokens
+    text, count = "a", len(model.prompt_ids("a"))
+    text += " a" * (room - count)
+    full, over = (Request(TASKS["prompt"], IMAGES[0], text=words) for words in (text, text + " a"))
+    answer, refused = model.answer([full, over])
+    assert not isinstance(answer, Exception)
+    assert isinstance(refused, ValueError) and f"{room + 1} tokens; {room} fit" in str(refused)
+
+
+def test_an_answer_is_never_longer_than_the_decoder_has_positions(model: FlorenceModel) -> None:
+    (pending,) = asked(model, Request(TASKS["caption"], IMAGES[0], settings=Settings(max_new_tokens=10**30)))
+    assert pending._jobs[0].plan.rules.limit <= 512 and pending.result().text
 
 
 def test_a_device_that_fails_every_step_fails_every_request_and_the_worker_goes_on(

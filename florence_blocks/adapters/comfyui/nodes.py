@@ -80,17 +80,11 @@ class FlorenceNode(Node):
         columns = {"images": batches.images, **self.columns(batches, given)}
         if "regions" in self.florence.Manifest.model_fields:
             columns["regions"] = boxes_found(batches, given.get("bboxes", ()), given.get("labels"), given.get("confidences"))
-        values = [self._named(value) for value in self.florence().run(**columns)]
+        values = [self.florence.named(value) for value in self.florence().run(**columns)]
         return tuple(
             socket.gathered(batches, [socket.read(value, image) for value, image in zip(values, batches.images, strict=True)])
             for socket in self.sockets
         )
-
-    def _named(self, value: Any) -> Any:
-        """The outputs of an element by name."""
-        if isinstance(value, Exception):
-            raise value
-        return value if isinstance(value, dict) else {next(iter(self.florence.outputs)): value}
 
 
 class CropNode(Node):

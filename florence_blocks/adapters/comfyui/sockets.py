@@ -72,7 +72,8 @@ def _boxes_of(value: Any, image: Image) -> list[list[float]]:
 
 
 def _texts_of(value: Any, image: Image) -> list[str]:
-    return [str(text) for text in value.get("texts", value["predictions"].data["class_name"])]
+    texts = value.get("texts", value["predictions"].data["class_name"])
+    return ["" if text is None else str(text) for text in texts]
 
 
 def _confidences_of(value: Any, image: Image) -> list[float]:
