@@ -16,6 +16,7 @@ from workflow_engine import workers
 from workflow_engine.block import FlowControl, Partly
 from workflow_engine.detections import Zones
 from workflow_engine.errors import RunCancelledError, StepError
+from workflow_engine.foreign import as_list, is_foreign, misfit, python_value, rows
 from workflow_engine.kinds import ANY, Kind
 from workflow_engine.placement import Placement
 from workflow_engine.plan import BoundField, PlannedStep, Source
@@ -179,7 +180,7 @@ class StepCall:
         fields = {name: [value] * len(places) for name, value in self.step.constants.items()}
         fields |= {name: [column[place] for place in places] for name, column in columns.items()}
         try:
-            got = self.step.block.run(**fields)
+            got = rows(self.step.block.run(**fields))
         except Exception as error:
             if len(places) == 1 or self.step.block.stateful or self.stopped():
                 return [error] * len(places)
@@ -214,9 +215,11 @@ class StepCall:
 
     def _fail(self, place: int, cause: Exception, part: str = "") -> Failed:
         element = self.state.index(self.level, place)
-        error = ElementError(self.step.name, self.step.type, element, type(cause).__name__, str(cause), part)
+        error = ElementError.of(self.step.name, self.step.type, element, cause, part)
         if self.strict:
-            raise StepError(str(error), step=self.step.name, block=self.step.type, element=element) from cause
+            raise StepError(
+                str(error), step=self.step.name, block=self.step.type, element=element, traceback=error.traceback
+            ) from cause
         self.errors.append(error)
         return Failed(error, cause)
 
@@ -228,6 +231,7 @@ class StepCall:
             return frozenset(target.step for target in answer)
         if self.step.block.dimension <= 0:
             return self.placement.stamp(self._values(answer), place)
+        answer = rows(answer)
         if not isinstance(answer, (list, tuple)):
             raise BlockAnswerError(f"a block that opens a dimension answers a list, not a {type(answer).__name__}")
         return [self.placement.stamp(self._values(item), place) for item in answer]
@@ -240,11 +244,26 @@ class StepCall:
         else:
             got = sorted(answer) if isinstance(answer, dict) else type(answer).__name__
             raise BlockAnswerError(f"a dict with {sorted(self.step.outputs)} is the answer, not {got}")
-        for (name, accepts), value in zip(self.checks, values, strict=True):
+        if any(is_foreign(value) for value in values):
+            values = tuple(python_value(value) for value in values)
+        for (_, accepts), value in zip(self.checks, values, strict=True):
             if value is not None and accepts is not None and not accepts(value):
-                kinds = ", ".join(kind.name for kind in self.step.outputs[name].kinds)
-                raise BlockAnswerError(f"the output `{name}` is {kinds}, but the block gave a {type(value).__name__}")
+                return self._listed(values)
         return values
+
+    def _listed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Values with arrays as lists, where lists are promised.
+
+        Raises:
+            BlockAnswerError: there is one that does not fit all the same.
+        """
+        listed = []
+        for (name, accepts), value in zip(self.checks, values, strict=True):
+            fitting = value if accepts is None or value is None or accepts(value) else as_list(value)
+            if fitting is not None and accepts is not None and not accepts(fitting):
+                raise BlockAnswerError(misfit(name, self.step.outputs[name].kinds, value))
+            listed.append(fitting)
+        return tuple(listed)
 
     def _store(self, answers: list[Any]) -> None:
         if isinstance(self.step.block, FlowControl):

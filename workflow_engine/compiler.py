@@ -291,7 +291,7 @@ def _converter(adapter: TypeAdapter[Any], place: str) -> Callable[[Any], Any]:
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
-            raise ValueError(f"{place} got {value!r}: {said(error.errors(include_url=False)[0])}") from None
+            raise ValueError(f"{place} got {repr(value)[:80]}: {said(error.errors(include_url=False)[0])}") from None
 
     return convert
 

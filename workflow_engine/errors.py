@@ -117,12 +117,13 @@ class WorkflowRunError(WorkflowError):
 
 
 class StepError(WorkflowRunError):
-    """An element of a step failed; the cause is chained."""
+    """An element of a step failed; the cause is chained, and its traceback kept as text for where the chain does not reach."""
 
-    def __init__(self, message: str, *, step: str, block: str, element: tuple[int, ...]) -> None:
+    def __init__(self, message: str, *, step: str, block: str, element: tuple[int, ...], traceback: str = "") -> None:
         self.step = step
         self.block = block
         self.element = element
+        self.traceback = traceback
         super().__init__(message)
 
 

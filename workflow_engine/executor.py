@@ -195,7 +195,9 @@ class Execution:
                 if isinstance(value, Failed):
                     if self.strict:
                         error = value.error
-                        raise StepError(str(error), step=error.step, block="", element=error.element) from value.cause
+                        raise StepError(
+                            str(error), step=error.step, block="", element=error.element, traceback=error.traceback
+                        ) from value.cause
                     self.report.errors.append(value.error)
 
     def _order_report(self) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
+
+_FRAMES: Final = 12
+_CHARACTERS: Final = 10_000
+"""How much of a traceback is kept."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class ElementError:
         type: the class of the exception.
         message: what it said.
         part: what failed of the element, such as `regions[3]`; empty for all of it.
+        traceback: where it was raised, as Python prints it, its last frames.
     """
 
     step: str
@@ -44,6 +50,13 @@ class ElementError:
     type: str
     message: str
     part: str = ""
+    traceback: str = field(default="", compare=False, repr=False)
+
+    @classmethod
+    def of(cls, step: str, block: str, element: tuple[int, ...], cause: Exception, part: str = "") -> ElementError:
+        """The failure that an exception is."""
+        lines = traceback.format_exception(type(cause), cause, cause.__traceback__, limit=-_FRAMES)
+        return cls(step, block, element, type(cause).__name__, str(cause), part, "".join(lines)[-_CHARACTERS:])
 
     def __str__(self) -> str:
         of = f" ({self.block})" if self.block else ""

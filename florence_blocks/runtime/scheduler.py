@@ -54,8 +54,8 @@ _LaneKey = tuple[int, bool, object]
 class ModelClosedError(RuntimeError):
     """A model was closed and takes no more requests."""
 
-    def __init__(self) -> None:
-        super().__init__("the model is closed")
+    def __init__(self, message: str = "the model is closed") -> None:
+        super().__init__(message)
 
 
 class WorkerError(RuntimeError):
