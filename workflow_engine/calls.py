@@ -1,7 +1,7 @@
 """One step of a run: gather its inputs, call its block, check and store what it answers.
 
 Whatever a block raises concerns the element it was called for; `StepCall._fail` is the one place where an error gains its
-step, block type and element.
+step, block type and element. Only an `UnavailableError`, about what no element can do without, goes on up and ends the run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 from workflow_engine import workers
 from workflow_engine.block import FlowControl, Partly
 from workflow_engine.detections import Zones
-from workflow_engine.errors import RunCancelledError, StepError
+from workflow_engine.errors import RunCancelledError, StepError, UnavailableError
 from workflow_engine.foreign import as_list, is_foreign, misfit, python_value, rows
 from workflow_engine.kinds import ANY, Kind
 from workflow_engine.placement import Placement
@@ -165,6 +165,8 @@ class StepCall:
             try:
                 fields = {name: column[place] for name, column in zip(names, rows, strict=True)}
                 answer = run(**constants, **fields)
+            except UnavailableError:
+                raise
             except Exception as error:
                 answer = error
             answers[place] = self._answered(place, answer)
@@ -181,6 +183,8 @@ class StepCall:
         fields |= {name: [column[place] for place in places] for name, column in columns.items()}
         try:
             got = rows(self.step.block.run(**fields))
+        except UnavailableError:
+            raise
         except Exception as error:
             if len(places) == 1 or self.step.block.stateful or self.stopped():
                 return [error] * len(places)

@@ -6,6 +6,7 @@ WorkflowError
 ├── PluginError                 a plugin cannot be loaded; names its distribution
 └── WorkflowRunError            a run that started could not go on
 ├── StepError               an element of a step failed and the run was asked to raise
+├── UnavailableError        what all elements of a step need cannot be had, such as a model
 ├── RunTimeoutError         the time given to the run is over
 └── RunCancelledError       the caller asked to stop
 """
@@ -125,6 +126,13 @@ class StepError(WorkflowRunError):
         self.element = element
         self.traceback = traceback
         super().__init__(message)
+
+
+class UnavailableError(WorkflowRunError):
+    """What all elements of a step need cannot be had, such as a model that cannot be loaded.
+
+    A block raises it; it ends the run at once instead of failing every element on its own.
+    """
 
 
 class RunTimeoutError(WorkflowRunError):

@@ -16,6 +16,7 @@ from workflow_engine.block import Block, Partly
 from workflow_engine.current import Run, current_run
 from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
+from workflow_engine.errors import UnavailableError
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import supervision as sv
 
     from florence_blocks.runtime import fingerprint
+    from florence_blocks.runtime.model import FlorenceModel
 else:
     fingerprint = LazyModule("florence_blocks.runtime.fingerprint")
     np = LazyModule("numpy")
@@ -67,15 +69,25 @@ def settings_of(element: Element) -> Settings:
 
 
 def attempt(make: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | Exception:
-    """What a function gives, or what it raises: what is wrong with one thing must not reach the others of its batch."""
+    """What a function gives, or what it raises: what is wrong with one thing must not reach the others of its batch.
+
+    Raises:
+        UnavailableError: a model cannot be loaded, which is about all of them.
+    """
     try:
         return make(*args, **options)
+    except UnavailableError:
+        raise
     except Exception as error:
         return error
 
 
 def ask(asked: Sequence[Asked | Exception]) -> list[Answer | Exception]:
-    """Answers to requests; all requests to one model go out together. What could not be asked stays what it is."""
+    """Answers to requests; all requests to one model go out together. What could not be asked stays what it is.
+
+    Raises:
+        UnavailableError: a model cannot be loaded: no element could be answered, now or later in the run.
+    """
     answers: list[Answer | Exception | None] = [item if isinstance(item, Exception) else None for item in asked]
     places: dict[str, list[int]] = {}
     for place, item in enumerate(asked):
@@ -85,7 +97,7 @@ def ask(asked: Sequence[Asked | Exception]) -> list[Answer | Exception]:
     for model_id, own in places.items():
         requests = [item[1] for item in (asked[place] for place in own) if isinstance(item, tuple)]
         given = attempt(_answers, model_id, requests, before, len(asked))
-        for index, place in enumerate(own):  # a model that cannot be loaded fails its own elements only
+        for index, place in enumerate(own):  # one model's trouble is not another's
             answers[place] = given if isinstance(given, Exception) else given[index]
         before += len(own)
     return [answer for answer in answers if answer is not None]
@@ -109,9 +121,13 @@ def _answers(model_id: str, requests: Sequence[Request], before: int, total: int
         if run.progress is not None:
             run.progress(2 * before + encoded + answered, 2 * total)
 
-    pending = shared.submitted(
-        lambda: shared.shared_model(model_id), requests, customer=run, deadline=run.deadline, stopped=run.stopped
-    )
+    def model() -> FlorenceModel:
+        try:
+            return shared.shared_model(model_id)
+        except ValueError as error:  # a device, precision or memory that is not at hand
+            raise UnavailableError(str(error)) from error
+
+    pending = shared.submitted(model, requests, customer=run, deadline=run.deadline, stopped=run.stopped)
     with run.on_stop(lambda: waiting.cancel(pending)):
         return waiting.outcomes(pending, stopped=run.stopped, progress=told)
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
+from florence_blocks.model_ids import CheckpointError, resolve
 from florence_blocks.requests import CONSTRAINED, MOST_BEAMS
 from workflow_engine.block import Accepts, BlockManifest, ImageReference, Value
 from workflow_engine.detections import is_detections
@@ -30,6 +31,18 @@ Coordinates: TypeAlias = Value[Literal["token", "refined"]]
 OnlyClasses = Annotated[Value[list[str] | None], Accepts(LIST_OF_VALUES)]
 Count: TypeAlias = Value[Annotated[int, Field(ge=1)] | None]
 
+
+def _model_id(value: str) -> str:
+    """The id as it is, if it can be one; what is on the hub cannot be known here."""
+    try:
+        resolve(value)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+ModelId: TypeAlias = Value[Annotated[str, AfterValidator(_model_id)]]
+
 RegionsToUse = Literal["all", "first", "last", "biggest", "smallest", "most_confident", "least_confident"]
 
 
@@ -37,7 +50,7 @@ class FlorenceManifest(BlockManifest):
     """What every Florence block takes besides the inputs of its task."""
 
     images: ImageReference
-    model_id: Value[str] = Field(
+    model_id: ModelId = Field(
         "florence-2-demo",
         description="florence-2-base, -large, -base-ft, -large-ft, a hub id, a local folder, an adapter folder, or the small "
         "embedded florence-2-demo",

@@ -62,7 +62,6 @@ class Lane:
         config: Any = model.config.text_config
         self._decoder: Any = model.model.language_model.decoder
         self._head = model.lm_head
-        self._start: int = config.decoder_start_token_id
         self._heads: int = config.decoder_attention_heads
         self._offset: int = self._decoder.embed_positions.offset
         shape = (2 * config.decoder_layers, 0, self._heads, 0, config.d_model // self._heads)
@@ -87,7 +86,7 @@ class Lane:
             attention = layer.encoder_attn
             for part, project in ((0, attention.k_proj), (1, attention.v_proj)):
                 self._cross[2 * index + part, first : first + count, :, :length] = self._split(project(encoded))
-        self._sequences[first * self.width : (first + count) * self.width, 0] = self._start
+        self._sequences[first * self.width : (first + count) * self.width, 0] = self._vocabulary.start
 
     @torch.inference_mode()
     def leave(self, seat: Seat) -> None:
@@ -172,17 +171,17 @@ class Lane:
         count, width, wanted = len(self.seats), self.width, self.seats[0].search.candidates
         if width == 1:
             best, ids = scores.max(-1, keepdim=True)
+            rows = torch.zeros_like(ids)
         else:
-            best, ids = scores.topk(min(wanted, scores.shape[1]), dim=-1)
-            best = best + best.new_tensor([score for seat in self.seats for score in seat.search.scores])[:, None]
-        each = best.shape[1]
-        best, order = best.view(count, -1).topk(min(wanted, width * each), dim=-1)
-        ids, rows = ids.view(count, -1).gather(1, order), order // each
+            # all rows of a request in one line, as in transformers: that decides which of equal candidates come first
+            so_far = scores.new_tensor([score for seat in self.seats for score in seat.search.scores])
+            together = (scores + so_far[:, None]).view(count, -1)
+            best, found = together.topk(min(wanted, together.shape[1]), dim=-1)
+            rows, ids = found // scores.shape[1], found % scores.shape[1]
         for place, seat in enumerate(self.seats):
             if seat.sampler is not None:
                 own = slice(place * width, (place + 1) * width)
-                drawn = seat.sampler.draw(scores[own], self._sequences[own, : seat.length], seat.search.scores, wanted)
-                best[place], rows[place], ids[place] = drawn
+                best[place], rows[place], ids[place] = seat.sampler.draw(scores[own], seat.search.scores, wanted)
         flat = rows + torch.arange(count, device=rows.device)[:, None] * width
         known = log_probabilities[flat, ids]
         columns = zip(best.tolist(), rows.tolist(), ids.tolist(), known.tolist(), strict=True)

@@ -20,7 +20,6 @@ from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.fused import fuse
 from florence_blocks.runtime.pending import Pending, Progress, Stopped, outcomes
 from florence_blocks.runtime.plan import DecodePlan
-from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.scheduler import Job, Scheduler
 from florence_blocks.runtime.tower import lighten
 from florence_blocks.runtime.vocabulary import Vocabulary
@@ -53,13 +52,13 @@ class FlorenceModel:
             lighten(checkpoint.model.model, checkpoint.preprocessor.size)
             fuse(checkpoint.model)
         self.tokenizer = checkpoint.tokenizer
-        ends = Rules.from_config(checkpoint.model.generation_config, limit=1, no_repeat=None, automaton=None).ends
-        size = checkpoint.model.lm_head.weight.shape[0]
+        generation = checkpoint.generation
         self.vocabulary = Vocabulary(
             checkpoint.tokenizer,
             checkpoint.first_location,
-            ends,
-            size,
+            generation.start,
+            generation.ends,
+            checkpoint.model.lm_head.weight.shape[0],
             checkpoint.model.device,
             longest_name=self._positions - _BESIDE_A_NAME,
         )
@@ -188,11 +187,10 @@ class FlorenceModel:
     def _planned(
         self, settings: Settings, task: Task, names: tuple[str, ...] | None, classes: tuple[str, ...] | None
     ) -> DecodePlan:
-        image_tokens = self.checkpoint.image_tokens
         if names is not None and _is_scored(task, names):
-            return DecodePlan.of(self.model, settings, image_tokens, None, self.vocabulary.answers(names))
+            return DecodePlan.of(self.checkpoint, settings, None, self.vocabulary.answers(names))
         automaton = self.vocabulary.automaton(task, names or classes) if settings.constrained or names else None
-        return DecodePlan.of(self.model, settings, image_tokens, automaton)
+        return DecodePlan.of(self.checkpoint, settings, automaton)
 
     def stats(self) -> dict[str, float]:
         """What the model has done: requests, images encoded, batches, steps, seconds of each stage, and its feature cache."""

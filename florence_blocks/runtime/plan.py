@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-from transformers import Florence2ForConditionalGeneration, GenerationConfig
 
 from florence_blocks.constraints import Automaton
 from florence_blocks.requests import Settings
+from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.decoder import Seat
+from florence_blocks.runtime.generation import Generation
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.sampling import Sampler
 from florence_blocks.runtime.search import Beams, Forced, Search, Single
@@ -36,38 +37,37 @@ class DecodePlan:
     draws: bool
     seed: int | None
     given: tuple[tuple[int, ...], ...] | None
-    _config: GenerationConfig
+    _generation: Generation
     _device: torch.device
     _state_bytes: int
     _prompt_positions: int
 
     @classmethod
     def of(
-        cls, model: Florence2ForConditionalGeneration, settings: Settings, image_tokens: int, automaton: Automaton | None,
+        cls, checkpoint: Checkpoint, settings: Settings, automaton: Automaton | None,
         given: tuple[tuple[int, ...], ...] | None = None,
     ) -> DecodePlan:  # fmt: skip
-        """The plan of some settings for answers of a grammar, or for given answers.
-
-        Raises:
-            ValueError: the checkpoint's generation config asks for something that is not supported.
-        """
-        defaults: Any = model.generation_config
+        """The plan of some settings for answers of a grammar, or for given answers."""
+        generation, model = checkpoint.generation, checkpoint.model
         config: Any = model.config.text_config
-        wanted = settings.max_new_tokens or defaults.max_new_tokens or DEFAULT_MAX_NEW_TOKENS
-        limit = min(int(wanted), int(config.max_position_embeddings) - 1)
+        # a token is predicted from the positions before it, so that the last one needs no position itself
+        limit = min(settings.max_new_tokens or generation.longest or DEFAULT_MAX_NEW_TOKENS, config.max_position_embeddings)
+        width = settings.num_beams or generation.beams
+        draws = generation.draws if settings.do_sample is None else settings.do_sample
         if given is not None:
-            limit = max(map(len, given)) + 1
+            limit, width = max(map(len, given)) + 1, len(given)
         return cls(
-            rules=Rules.from_config(defaults, limit=limit, no_repeat=settings.no_repeat_ngram_size, automaton=automaton),
-            width=int(settings.num_beams or defaults.num_beams or 1) if given is None else len(given),
-            draws=bool(defaults.do_sample if settings.do_sample is None else settings.do_sample),
+            rules=Rules.of(generation, limit=limit, no_repeat=settings.no_repeat_ngram_size, automaton=automaton,
+                           finishing=generation.finishing(width, draws=draws)),
+            width=width,
+            draws=draws,
             seed=settings.seed,
             given=given,
-            _config=defaults,
+            _generation=generation,
             _device=model.device,
             _state_bytes=2 * config.decoder_layers * config.d_model * model.dtype.itemsize,
-            _prompt_positions=image_tokens + 64,
-        )
+            _prompt_positions=checkpoint.image_tokens + 64,
+        )  # fmt: skip
 
     def memory(self, longest: int) -> int:
         """Bytes of the caches of this request, in a decode whose longest answer has so many tokens; about."""
@@ -83,8 +83,8 @@ class DecodePlan:
         if self.given is not None:
             return Seat(owner, Forced(self.given), self.rules, prompted)
         search: Search = Single(self.rules) if self.width == 1 else Beams(
-            self.rules, self.width, length_penalty=1.0 if self._config.length_penalty is None else self._config.length_penalty,
-            early_stopping=self._config.early_stopping or False,
+            self.rules, self.width, length_penalty=self._generation.length_penalty,
+            early_stopping=self._generation.early_stopping,
         )  # fmt: skip
-        sampler = Sampler(self._config, width=self.width, seed=self.seed, device=self._device) if self.draws else None
+        sampler = Sampler(seed=self.seed, device=self._device) if self.draws else None
         return Seat(owner, search, self.rules, prompted, sampler)

@@ -1,27 +1,21 @@
 """What may come next: the rules of a checkpoint's generation config and of a request, applied to a step of many rows.
 
-The rules are those of transformers' logits processors of the same names, in their order, so that answers stay the same.
+The rules are those of transformers' logits processors, in their order, so that answers stay the same. The ones that are in
+common use are applied to all rows at once, the others by transformers' own classes request by request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import LogitsProcessorList
 
 from florence_blocks.constraints import Automaton, State
+from florence_blocks.runtime.generation import Generation
 from florence_blocks.runtime.vocabulary import Vocabulary
-
-_UNSUPPORTED: Final = (
-    "bad_words_ids", "sequence_bias", "guidance_scale", "encoder_repetition_penalty", "encoder_no_repeat_ngram_size",
-    "exponential_decay_length_penalty", "renormalize_logits", "watermarking_config", "typical_p", "epsilon_cutoff",
-    "eta_cutoff", "min_p", "top_h", "num_beam_groups", "penalty_alpha",
-)  # fmt: skip
-_NEUTRAL: Final = (None, False, 0, 0.0, 1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -32,65 +26,57 @@ class Rules:
         limit: tokens generated at most, the end token among them.
         ends: the tokens that end an answer.
         forced_first: the token every answer begins with.
-        forced_last: the token at the limit.
+        forced_last: the tokens that may come at the limit; none for any.
         no_repeat: length of the token sequences that may not come twice; 0 allows all.
         repetition_penalty: divides the scores of tokens that were there; 1 changes nothing.
         least: tokens generated before an end token may come.
-        suppressed: tokens that never come.
-        suppressed_first: tokens that do not come first, or right behind the forced first one.
         automaton: the grammar of the answer; None for any answer.
+        biases: processors before all other rules.
+        bans: processors between the rules about repetition and the grammar.
+        finishing: processors behind all other rules.
     """
 
     limit: int
     ends: tuple[int, ...]
     forced_first: int | None = None
-    forced_last: int | None = None
+    forced_last: tuple[int, ...] = ()
     no_repeat: int = 0
     repetition_penalty: float = 1.0
     least: int = 0
-    suppressed: tuple[int, ...] = ()
-    suppressed_first: tuple[int, ...] = ()
     automaton: Automaton | None = None
+    biases: LogitsProcessorList = field(default_factory=LogitsProcessorList)
+    bans: LogitsProcessorList = field(default_factory=LogitsProcessorList)
+    finishing: LogitsProcessorList = field(default_factory=LogitsProcessorList)
 
     @classmethod
-    def from_config(cls, config: GenerationConfig, *, limit: int, no_repeat: int | None, automaton: Automaton | None) -> Rules:
-        """The rules of a generation config, with a request's own wishes.
-
-        Raises:
-            ValueError: the config asks for something that is not supported.
-        """
-        strange = [name for name in _UNSUPPORTED if getattr(config, name, None) not in _NEUTRAL]
-        if strange:
-            raise ValueError(f"the checkpoint's generation config asks for `{strange[0]}`, which is not supported")
-        ends: Any = config.eos_token_id
-        last: Any = config.forced_eos_token_id
+    def of(
+        cls, generation: Generation, *, limit: int, no_repeat: int | None, automaton: Automaton | None,
+        finishing: LogitsProcessorList,
+    ) -> Rules:  # fmt: skip
+        """The rules of a generation config, with a request's own wishes."""
         return cls(
             limit=limit,
-            ends=tuple(ends) if isinstance(ends, list) else (ends,),
-            forced_first=config.forced_bos_token_id,
-            forced_last=last[0] if isinstance(last, list) else last,
-            no_repeat=int(config.no_repeat_ngram_size or 0) if no_repeat is None else no_repeat,
-            repetition_penalty=float(config.repetition_penalty or 1.0),
-            least=max(int(config.min_length or 0) - 1, int(config.min_new_tokens or 0)),
-            suppressed=tuple(config.suppress_tokens or ()),
-            suppressed_first=tuple(config.begin_suppress_tokens or ()),
+            ends=generation.ends,
+            forced_first=generation.forced_first,
+            forced_last=generation.forced_last,
+            no_repeat=generation.no_repeat if no_repeat is None else no_repeat,
+            repetition_penalty=generation.repetition_penalty,
+            least=generation.least,
             automaton=automaton,
+            biases=generation.biases,
+            bans=generation.bans,
+            finishing=finishing,
         )
 
-    def forced(self, generated: int) -> int | None:
-        """The only token that may come next, if there is one."""
-        if generated == self.limit - 1 and self.forced_last is not None:
+    def forced(self, generated: int) -> tuple[int, ...]:
+        """The only tokens that may come next, if that is so."""
+        if generated == self.limit - 1 and self.forced_last:
             return self.forced_last
-        return self.forced_first if generated == 0 else None
+        return (self.forced_first,) if generated == 0 and self.forced_first is not None else ()
 
     def banned(self, generated: int) -> tuple[int, ...]:
-        """Tokens that may not come next, whatever was generated."""
-        first = 0 if self.forced_first is None else 1
-        return (
-            (self.ends if generated < self.least else ())
-            + self.suppressed
-            + (self.suppressed_first if generated == first else ())
-        )
+        """Tokens that may not come next, because it is too early for them."""
+        return self.ends if generated < self.least else ()
 
 
 def apply(
@@ -116,6 +102,7 @@ def apply(
     if not any(_matters(rule, length - 1) for rule, length in zip(rules, lengths, strict=True)):
         return scores
     scores = scores.clone()
+    _process(scores, rules, sequences, lengths, lambda rule: rule.biases)
     for penalty in {rule.repetition_penalty for rule in rules} - {1.0}:
         rows = [row for row in every if rules[row].repetition_penalty == penalty]
         scores[rows] = _penalised(scores[rows], sequences[rows], [lengths[row] for row in rows], penalty)
@@ -124,16 +111,17 @@ def apply(
         if rows:
             where, tokens = _repeating(sequences[rows], [lengths[row] for row in rows], size)
             scores[torch.tensor(rows, device=scores.device)[where], tokens] = -torch.inf
-    _ban(scores, [(row, token) for row in every for token in rules[row].banned(lengths[row] - 1)])
+    _process(scores, rules, sequences, lengths, lambda rule: rule.bans)
+    _set(scores, [(row, token) for row in every for token in rules[row].banned(lengths[row] - 1)], -torch.inf)
     governed = [row for row in every if rules[row].automaton is not None]
     if governed:
         scores[governed] = _governed([rules[row] for row in governed], scores[governed], given[governed],
                                      [states[row] for row in governed], vocabulary)  # fmt: skip
-    forced = [(row, token) for row in every if (token := rules[row].forced(lengths[row] - 1)) is not None]
+    forced = [(row, token) for row in every for token in rules[row].forced(lengths[row] - 1)]
     if forced:
-        rows = [row for row, _ in forced]
-        scores[rows] = -torch.inf
-        scores[rows, [token for _, token in forced]] = 0
+        scores[[row for row, _ in forced]] = -torch.inf
+        _set(scores, forced, 0)
+    _process(scores, rules, sequences, lengths, lambda rule: rule.finishing)
     return scores
 
 
@@ -142,9 +130,24 @@ def _matters(rules: Rules, generated: int) -> bool:
         bool(rules.no_repeat)
         or rules.repetition_penalty != 1
         or rules.automaton is not None
-        or rules.forced(generated) is not None
+        or bool(rules.forced(generated))
         or bool(rules.banned(generated))
+        or bool(rules.biases or rules.bans or rules.finishing)
     )
+
+
+def _process(
+    scores: Tensor, rules: Sequence[Rules], sequences: Tensor, lengths: Sequence[int],
+    chosen: Callable[[Rules], LogitsProcessorList],
+) -> None:  # fmt: skip
+    """Let the chosen processors change scores in place, all rows of the same processors and length together."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, (rule, length) in enumerate(zip(rules, lengths, strict=True)):
+        if chosen(rule):
+            groups.setdefault((id(chosen(rule)), length), []).append(row)
+    for (_, length), rows in groups.items():
+        processors = chosen(rules[rows[0]])
+        scores[rows] = processors(sequences[rows, :length], scores[rows])  # type: ignore[arg-type]
 
 
 def _governed(
@@ -158,10 +161,11 @@ def _governed(
     return torch.where(dead & mask, given, kept)
 
 
-def _ban(scores: Tensor, pairs: Sequence[tuple[int, int]]) -> None:
+def _set(scores: Tensor, pairs: Sequence[tuple[int, int]], value: float) -> None:
+    """Give a score to tokens of rows."""
     if pairs:
         rows, tokens = zip(*pairs, strict=True)
-        scores[list(rows), list(tokens)] = -torch.inf
+        scores[list(rows), list(tokens)] = value
 
 
 def _penalised(scores: Tensor, sequences: Tensor, lengths: Sequence[int], penalty: float) -> Tensor:

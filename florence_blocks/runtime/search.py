@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from florence_blocks.constraints import State
 from florence_blocks.runtime.rules import Rules
 
-_NEVER = -1e9
+_NEVER = np.float32(-1e9)
 """The score of a hypothesis that does not count; transformers' own."""
+
+_Scores = NDArray[np.float32]
+"""Scores in the precision of transformers' search, in which sums and quotients may become equal."""
 
 
 @dataclass(eq=False, slots=True)
@@ -151,7 +155,7 @@ class Single:
 class _Hypothesis:
     """A finished answer; `real` is False for the places that are still empty."""
 
-    score: float
+    score: np.float32
     token: Token | None
     real: bool
 
@@ -164,7 +168,7 @@ class Beams:
         self.candidates = max(2, 1 + len(rules.ends)) * width
         self.parents: Sequence[int] = tuple(range(width))
         self.last: Sequence[Token | None] = (None,) * width
-        self.scores: Sequence[float] = (0.0, *[_NEVER] * (width - 1))
+        self.scores: Sequence[float] = (0.0, *[float(_NEVER)] * (width - 1))
         self.answer: Token | None = None
         self._rules, self._penalty, self._early = rules, length_penalty, early_stopping
         self._finished = [_Hypothesis(_NEVER, None, False)] * width
@@ -173,24 +177,30 @@ class Beams:
     def advance(self, candidates: Sequence[Candidate]) -> None:
         """Keep the best that go on, and put aside the best that ended."""
         tokens = [_following(self.last[candidate.row], candidate, self._rules) for candidate in candidates]
-        ended = [_ends(token, self._rules) for token in tokens]
-        after = [candidate.score + _NEVER * end for candidate, end in zip(candidates, ended, strict=True)]
-        kept = sorted(range(len(tokens)), key=lambda place: -after[place])[: self.width]
+        ended = np.array([_ends(token, self._rules) for token in tokens])
+        scores = np.array([candidate.score for candidate in candidates], np.float32)
+        after = scores + _NEVER * ended
         generated = tokens[0].generated
-        self._put_aside(
-            [_Hypothesis(candidates[place].score / generated**self._penalty, tokens[place], True)
-             for place in range(self.width) if ended[place]]
-        )  # fmt: skip
+        self._put_aside(tokens, scores, ended, generated)
+        kept = _best(after, self.width)
         self.parents = [candidates[place].row for place in kept]
         self.last = [tokens[place] for place in kept]
-        self.scores = [after[place] for place in kept]
+        self.scores = after[kept].tolist()
         self._may_improve = self._may_improve and self._could_improve(generated)
-        if not self._may_improve or (self._full() and self._early is True) or all(ended):
-            self.answer = self._finished[0].token
+        if not self._may_improve or (self._full() and self._early is True) or ended.all():
+            self.answer = self._finished[0].token or tokens[kept[0]]
 
-    def _put_aside(self, ended: Sequence[_Hypothesis]) -> None:
-        if self._may_improve and not (self._full() and self._early is True):
-            self._finished = sorted([*self._finished, *ended], key=lambda hypothesis: -hypothesis.score)[: self.width]
+    def _put_aside(self, tokens: Sequence[Token], scores: _Scores, ended: NDArray[np.bool_], generated: int) -> None:
+        """Keep the best of the finished answers; only the first candidates may become one."""
+        if not self._may_improve or (self._full() and self._early is True):
+            return
+        real = ended & (np.arange(len(tokens)) < self.width)
+        if not real.any():
+            return
+        new = scores / np.float32(generated**self._penalty) + _NEVER * ~real
+        pairs = zip(new, tokens, real, strict=True)
+        every = [*self._finished, *(_Hypothesis(score, token, bool(there)) for score, token, there in pairs)]
+        self._finished = [every[place] for place in _best(np.array([one.score for one in every], np.float32), self.width)]
 
     def _full(self) -> bool:
         return all(hypothesis.real for hypothesis in self._finished)
@@ -199,7 +209,15 @@ class Beams:
         """Whether the best row could still become better than the worst finished answer."""
         longest = self._early == "never" and self._penalty > 0
         length = self._rules.limit if longest else generated
-        return not self._full() or self.scores[0] / length**self._penalty > self._finished[-1].score
+        best = np.float32(self.scores[0]) / np.float32(length**self._penalty)
+        return bool(best > (self._finished[-1].score if self._full() else _NEVER))
+
+
+def _best(scores: _Scores, count: int) -> list[int]:
+    """The places of the best, of equal ones those that `torch.topk` prefers; it is asked only where that matters."""
+    if len(set(scores.tolist())) < len(scores):
+        return torch.from_numpy(scores).topk(count).indices.tolist()
+    return np.argsort(-scores)[:count].tolist()
 
 
 def _following(before: Token | None, candidate: Candidate, rules: Rules) -> Token:

@@ -17,12 +17,15 @@ import gc
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import torch
 
+from florence_blocks.model_ids import CheckpointError, resolve
 from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.model import FlorenceModel
@@ -58,8 +61,13 @@ class Placement(NamedTuple):
 
 
 _instances: dict[Address, Future[FlorenceModel]] = {}
+_failures: dict[Address, tuple[float, CheckpointError]] = {}
 _instances_lock = threading.Lock()
 _placement: contextvars.ContextVar[Placement | None] = contextvars.ContextVar("placement", default=None)
+
+HUB_PATIENCE: Final = 30.0
+"""Seconds in which a repository that could not be loaded is not asked for again: a network that is not there takes long to say
+so. Folders are looked at anew each time."""
 
 
 @contextlib.contextmanager
@@ -92,7 +100,7 @@ def address_of(
     usual = _placement.get() or Placement()
     chosen = chosen_device(device or usual.device or os.environ.get(DEVICE.variable) or None)
     precision = chosen_dtype(dtype or usual.dtype or os.environ.get(DTYPE.variable) or None)
-    return Address(checkpoints.resolve(model_id), revision, str(chosen), precision)
+    return Address(resolve(model_id), revision, str(chosen), precision)
 
 
 def shared_model(
@@ -101,7 +109,7 @@ def shared_model(
     """The one instance of a checkpoint on a device in a precision (see `address_of`); loaded on first use, by one thread.
 
     Raises:
-        CheckpointError: the checkpoint cannot be loaded; a later call tries again.
+        CheckpointError: the checkpoint cannot be loaded; a later call tries again, of a hub id after some seconds.
         ValueError: there is no such device, or models do not run in that precision.
     """
     return model_at(address_of(model_id, device=device, dtype=dtype, revision=revision))
@@ -111,9 +119,12 @@ def model_at(address: Address) -> FlorenceModel:
     """The one model of an address; loaded on first use, by one thread.
 
     Raises:
-        CheckpointError: the checkpoint cannot be loaded; a later call tries again.
+        CheckpointError: the checkpoint cannot be loaded; a later call tries again, of a hub id after some seconds.
     """
     with _instances_lock:
+        failed, why = _failures.get(address, (-HUB_PATIENCE, None))
+        if why is not None and time.monotonic() - failed < HUB_PATIENCE:
+            raise CheckpointError(str(why))
         future = _instances.get(address)
         mine = future is None
         if future is None:
@@ -129,6 +140,8 @@ def model_at(address: Address) -> FlorenceModel:
     except BaseException as error:
         with _instances_lock:
             del _instances[address]
+            if isinstance(error, CheckpointError) and not Path(address.source).is_dir():
+                _failures[address] = (time.monotonic(), error)
         future.set_exception(error)
         raise
     return future.result()

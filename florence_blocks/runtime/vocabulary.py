@@ -21,11 +21,13 @@ class Vocabulary:
 
     Attributes:
         first_location: the id of `<loc_0>`.
+        start: the id that answers begin behind.
         ends: the ids that end an answer.
 
     Args:
         tokenizer: of the checkpoint.
         first_location: the id of `<loc_0>`.
+        start: the id that answers begin behind.
         ends: the ids that end an answer.
         size: how many tokens the model tells apart.
         device: where masks are.
@@ -33,9 +35,18 @@ class Vocabulary:
     """
 
     def __init__(
-        self, tokenizer: Any, first_location: int, ends: Sequence[int], size: int, device: torch.device, *, longest_name: int
+        self,
+        tokenizer: Any,
+        first_location: int,
+        start: int,
+        ends: Sequence[int],
+        size: int,
+        device: torch.device,
+        *,
+        longest_name: int,
     ) -> None:
         self.first_location = first_location
+        self.start = start
         self.ends = frozenset(ends)
         self._tokenizer = tokenizer
         self._size, self._device, self._longest_name = size, device, longest_name

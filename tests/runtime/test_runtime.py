@@ -18,9 +18,9 @@ from transformers import CLIPImageProcessorPil
 
 from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.demo.calibrate import noisy
+from florence_blocks.model_ids import SHORT_NAMES, CheckpointError, resolve
 from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
-from florence_blocks.runtime.checkpoint import SHORT_NAMES, CheckpointError
 from florence_blocks.runtime.preprocess import Preprocessor
 from florence_blocks.runtime.shared import shared_model
 from florence_blocks.tasks import TASKS
@@ -54,9 +54,9 @@ def test_settings_are_read_from_the_checkpoint() -> None:
 
 
 def test_short_names_stand_for_the_native_repositories() -> None:
-    assert {checkpoints.resolve(name) for name in SHORT_NAMES} == set(SHORT_NAMES.values())
-    assert checkpoints.resolve("someone/fine-tune") == "someone/fine-tune"
-    assert checkpoints.resolve(str(CHECKPOINT)) == checkpoints.resolve("florence-2-demo")
+    assert {resolve(name) for name in SHORT_NAMES} == set(SHORT_NAMES.values())
+    assert resolve("someone/fine-tune") == "someone/fine-tune"
+    assert resolve(str(CHECKPOINT)) == resolve("florence-2-demo")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_short_names_stand_for_the_native_repositories() -> None:
         (lambda folder: (folder / "config.json").write_text("{"), "not a JSON object"),
         (lambda folder: (folder / "config.json").write_text(json.dumps({"model_type": "bert"})), "type 'bert'"),
         (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "no safetensors"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 40), "cannot be loaded"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 40), "transformers cannot load it"),
         (lambda folder: (folder / "processor_config.json").unlink(), "image_seq_length"),
     ],
 )
