@@ -30,6 +30,7 @@ from workflow_engine.errors import (
     RunCancelledError,
     RunTimeoutError,
     StepError,
+    UnavailableError,
     WorkflowDefinitionError,
     WorkflowError,
     WorkflowInputError,
@@ -52,7 +53,7 @@ __all__ = [
     "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
     "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Partly", "Plugin", "PluginError", "PluginWarning",
     "Problem", "Profile", "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError",
-    "Setting", "Skip", "StepError", "StepReport", "Stream", "Streamed", "Target", "Value", "Video", "VideoError", "VideoWriter",
-    "ViewError", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError", "WorkflowRunError",
-    "build_registry", "compile", "current_run", "hookimpl", "profiled", "record", "registry",
+    "Setting", "Skip", "StepError", "StepReport", "Stream", "Streamed", "Target", "UnavailableError", "Value", "Video",
+    "VideoError", "VideoWriter", "ViewError", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError",
+    "WorkflowRunError", "build_registry", "compile", "current_run", "hookimpl", "profiled", "record", "registry",
 ]  # fmt: skip

@@ -180,10 +180,11 @@ def _check_config(folder: Path, source: str) -> None:
         raise CheckpointError(f"its text_config is of type {kind!r}; the language model of a Florence-2 is of type `bart`")
 
 
-def _model(folder: Path, config: Florence2Config, dtype: torch.dtype) -> Florence2ForConditionalGeneration:
+def _model(folder: Path, config: Any, dtype: torch.dtype) -> Florence2ForConditionalGeneration:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CheckpointError("it holds no safetensors; pickled weights are not loaded")
+    model: Florence2ForConditionalGeneration
     try:
         _check_shapes(files, config)
         with without_bars():
@@ -200,7 +201,7 @@ def _model(folder: Path, config: Florence2Config, dtype: torch.dtype) -> Florenc
     return model
 
 
-def _check_shapes(files: Sequence[Path], config: Florence2Config) -> None:
+def _check_shapes(files: Sequence[Path], config: Any) -> None:
     """Compare the shapes in the files with those of the config, before there is memory for either."""
     layers = (config.text_config.encoder_layers, config.text_config.decoder_layers, sum(config.vision_config.depths))
     if max(layers) > MOST_LAYERS:
@@ -252,7 +253,7 @@ def _first_location(tokenizer: Any) -> int:
     ids = [vocabulary.get(f"<loc_{bin_}>") for bin_ in range(BINS)]
     if ids[0] is None or ids != list(range(ids[0], ids[0] + BINS)):
         raise CheckpointError(f"its tokenizer lacks the location tokens `<loc_0>` to `<loc_{BINS - 1}>` in one row")
-    return ids[0]
+    return int(ids[0])
 
 
 def _image_settings(folder: Path) -> dict[str, Any]:

@@ -102,11 +102,12 @@ def _refuse(config: Mapping[str, Any], size: tuple[int, int]) -> None:
 def _size(config: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width."""
     size = config.get("size")
-    sides = [size.get("height"), size.get("width")] if isinstance(size, dict) and set(size) == {"height", "width"} else []
-    if not sides or not all(type(side) is int and 0 < side <= _LARGEST for side in sides):
-        raise CheckpointError(f"its image processor asks for `size` = {size!r}; images are stretched, so that "
-                              '{"height": 768, "width": 768} would fit')  # fmt: skip
-    return sides[0], sides[1]
+    if isinstance(size, dict) and set(size) == {"height", "width"}:
+        height, width = size["height"], size["width"]
+        if all(type(side) is int and 0 < side <= _LARGEST for side in (height, width)):
+            return height, width
+    fits = '{"height": 768, "width": 768} would fit'
+    raise CheckpointError(f"its image processor asks for `size` = {size!r}; images are stretched, so that {fits}")
 
 
 def _flag(config: Mapping[str, Any], name: str) -> bool:

@@ -215,9 +215,12 @@ class Beams:
 
 def _best(scores: _Scores, count: int) -> list[int]:
     """The places of the best, of equal ones those that `torch.topk` prefers; it is asked only where that matters."""
+    places: list[int]
     if len(set(scores.tolist())) < len(scores):
-        return torch.from_numpy(scores).topk(count).indices.tolist()
-    return np.argsort(-scores)[:count].tolist()
+        places = torch.from_numpy(scores).topk(count).indices.tolist()
+    else:
+        places = np.argsort(-scores)[:count].tolist()
+    return places
 
 
 def _following(before: Token | None, candidate: Candidate, rules: Rules) -> Token:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from florence_blocks.blocks.typed import BLOCKS
 from florence_blocks.demo import Scene, draw_scene
 from florence_blocks.demo.corpus import caption, detailed_caption, more_detailed_caption, named_by
 from florence_blocks.demo.metrics import iou
+from florence_blocks.model_ids import DEMO_FOLDER, CheckpointError
 from florence_blocks.requests import Request
 from florence_blocks.runtime.encoding import Encoding
 from florence_blocks.runtime.model import FlorenceModel
@@ -23,7 +26,9 @@ from workflow_engine import (
     RunCancelledError,
     RunTimeoutError,
     StepError,
+    UnavailableError,
     WorkflowDefinitionError,
+    WorkflowRunError,
     compile,
 )
 from workflow_engine.block import block_types
@@ -174,9 +179,21 @@ def test_a_prompt_is_sent_as_it_is() -> None:
     assert column(flow, image=IMAGES[0]) == [SCENES[0].words[0].text]
 
 
-def test_a_model_that_cannot_be_loaded_fails_its_step_and_names_what_would_fit() -> None:
-    result = workflow({**DETECT, "model_id": "florence-9"}, o="$steps.s0.predictions").run(image=IMAGES[0])
-    assert result.outputs == [{"o": None}] and "florence-2-base" in result.report.errors[0].message
+@pytest.mark.parametrize("on_error", ["report", "raise"])
+def test_a_model_that_cannot_be_loaded_ends_the_run_once(tmp_path: Path, on_error: Any) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    flow = workflow({**DETECT, "model_id": str(tmp_path)}, o="$steps.s0.predictions")
+    with pytest.raises(CheckpointError, match="cannot be used") as raised:
+        flow.run(image=IMAGES, on_error=on_error)
+    assert isinstance(raised.value, UnavailableError) and isinstance(raised.value, WorkflowRunError)
+    shutil.copytree(DEMO_FOLDER, tmp_path, dirs_exist_ok=True)
+    assert all(row["o"] is not None for row in flow.run(image=IMAGES).outputs)  # the folder was mended
+
+
+def test_a_setting_of_the_process_that_is_not_at_hand_ends_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLORENCE_BLOCKS_DTYPE", "int3")
+    with pytest.raises(UnavailableError, match="float32, bfloat16 or float16 would fit"):
+        workflow(DETECT, o="$steps.s0.predictions").run(image=IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +205,10 @@ def test_a_model_that_cannot_be_loaded_fails_its_step_and_names_what_would_fit()
         ({"type": "florence/region_ocr@v1", "regions": [[1, 2, 3]]}, "a list of boxes"),
         ({"type": "florence/region_ocr@v1", "regions": "$inputs.image"}, "object_detection_prediction"),
         ({"type": "florence/ocr@v1", "max_new_tokens": 0}, "greater than or equal to 1"),
+        ({"type": "florence/ocr@v1", "num_beams": 65}, "less than or equal to 64"),
+        ({"type": "florence/ocr@v1", "model_id": "florence-2-bse"}, "did you mean `florence-2-base`"),
+        ({"type": "florence/ocr@v1", "model_id": "./not/here"}, r"steps\[0\].model_id: `./not/here` is no model and no folder"),
+        ({"type": "florence/ocr@v1", "model_id": ""}, "no model and no folder"),
         ({"type": "florence/ocr@v1", "num_beam": 3}, "did you mean `num_beams`"),
     ],
 )

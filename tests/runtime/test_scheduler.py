@@ -8,17 +8,20 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.decoder import Lane
 from florence_blocks.runtime.encoding import Encoding
+from florence_blocks.runtime.generation import Generation
 from florence_blocks.runtime.model import FlorenceModel
 from florence_blocks.runtime.pending import Pending
 from florence_blocks.runtime.scheduler import Scheduler, WorkerError
@@ -322,11 +325,13 @@ def test_drawn_answers_are_repeatable_alone_and_in_company(model: FlorenceModel)
         settings = Settings(do_sample=True, seed=seed, num_beams=beams, max_new_tokens=24)
         return Request(TASKS["more_detailed_caption"], IMAGES[1], settings=settings)
 
-    model.model.generation_config.temperature = 8.0
+    told = GenerationConfig.from_dict({**model.model.generation_config.to_dict(), "temperature": 8.0})
+    generation = Generation.of(told, len(model.tokenizer), model.device)
+    hot = FlorenceModel(replace(model.checkpoint, generation=generation))
     for beams in (1, 3):
         requests = [drawn(seed, beams) for seed in range(6)]
-        alone = [model.answer([request])[0] for request in requests]
-        assert model.answer([*CAPTIONS, *requests])[4:] == alone
+        alone = [hot.answer([request])[0] for request in requests]
+        assert hot.answer([*CAPTIONS, *requests])[4:] == alone
         assert len({answer.raw for answer in alone if not isinstance(answer, Exception)}) > 1
 
 
