@@ -32,10 +32,10 @@ class AdapterError(ValueError):
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """The config of an adapter, which names its base model.
+    """The config of an adapter.
 
     Raises:
-        AdapterError: the folder holds no config, or one without a base model.
+        AdapterError: the folder holds none.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -43,9 +43,19 @@ def config_of(folder: Path) -> dict[str, Any]:
         raise AdapterError(f"`{folder / CONFIG}` cannot be read: {error}") from error
     if not isinstance(config, dict):
         raise AdapterError(f"`{folder / CONFIG}` is not a JSON object")
-    if not isinstance(config.get("base_model_name_or_path"), str):
-        raise AdapterError(f"`{folder / CONFIG}` does not name its base model, `base_model_name_or_path`")
     return config
+
+
+def base_model(config: Mapping[str, Any]) -> str:
+    """The id of the model that an adapter was trained on.
+
+    Raises:
+        AdapterError: its config does not say.
+    """
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise AdapterError(f"its {CONFIG} does not name its base model, `base_model_name_or_path`")
+    return base
 
 
 def merge(model: Florence2ForConditionalGeneration, folder: Path) -> Florence2ForConditionalGeneration:

@@ -122,7 +122,7 @@ def _with_adapter(source: str, revision: str | None, device: torch.device) -> Ch
     folder = _local(source, revision, (*hub.DESCRIPTIONS, *hub.WEIGHTS))
     try:
         config = adapters.config_of(folder)
-        named = str(config["base_model_name_or_path"])
+        named = adapters.base_model(config)
         base = _base(named, config.get("revision"), device)
         merged = adapters.merge(base.model, folder)
     except adapters.AdapterError as error:

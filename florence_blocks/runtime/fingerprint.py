@@ -9,8 +9,8 @@ from typing import Final
 
 from huggingface_hub import try_to_load_from_cache
 
+from florence_blocks.model_ids import CheckpointError, resolve
 from florence_blocks.runtime import adapters
-from florence_blocks.runtime.checkpoint import CheckpointError, resolve
 
 _SUFFIXES: Final = (".json", ".safetensors", ".txt")
 _PART: Final = 1 << 20
@@ -32,8 +32,8 @@ def fingerprint(model_id: str) -> str | None:
         for part in _parts(folder):
             found.update(part)
         if (folder / adapters.CONFIG).is_file():
-            found.update(str(fingerprint(adapters.base_model(folder))).encode())
-    except (CheckpointError, adapters.AdapterError, OSError):
+            found.update(str(fingerprint(adapters.base_model(adapters.config_of(folder)))).encode())
+    except (CheckpointError, adapters.AdapterError, OSError, RecursionError):  # an adapter may name itself as its base
         return None
     return found.hexdigest()
 
