@@ -1,8 +1,8 @@
 """Engine overhead beside the best-known executor of the language, in one run.
 
-    python benchmarks/engine.py --workflows DIR [--peer-python PYTHON] [--rounds 7] [--json FILE]
+    python benchmarks/engine.py [--peer-python PYTHON] [--only PART] [--rounds 7] [--json FILE]
 
-DIR holds files `{"meta": {"name", "steps", "elements", "feed"}, "definition": {...}}`. The peer needs an environment of its
+`engine_cases` has the definitions. The peer needs an environment of its
 own (`python -m venv peer && peer/bin/pip install roboflow-workflows`), whose interpreter is given by `--peer-python`;
 without it only ours is measured. Each engine lives in a process of its own; rounds alternate between the two, so that
 both see the same state of the machine, and the ratio is taken round by round. Figures are medians.
@@ -20,6 +20,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from engine_cases import cases
 
 WORKER = Path(__file__).with_name("engine_worker.py")
 
@@ -93,22 +95,21 @@ def check_seconds(rounds: int, definition: Path) -> float:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workflows", type=Path, default=Path("../shared/bench/workflows"))
+    parser.add_argument("--only", default="", help="measure the cases whose names hold this")
     parser.add_argument("--peer-python", help="interpreter of an environment with roboflow-workflows")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
-    files = sorted(options.workflows.glob("*.json"))
-    if not files:
-        print(f"no definitions in {options.workflows}; --workflows names the folder", file=sys.stderr)
+    chosen = [case for case in cases() if options.only in case["meta"]["name"]]
+    if not chosen:
+        print(f"no case has `{options.only}` in its name", file=sys.stderr)
         return 2
     engines = [Engine("ours", sys.executable)] + ([Engine("peer", options.peer_python)] if options.peer_python else [])
     results: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": platform.machine(), "cpus": os.cpu_count(),
                                "python": platform.python_version(), "load": os.getloadavg(),
                                "versions": {engine.name: engine.versions for engine in engines}, "cases": {}}  # fmt: skip
     print(f"{'case':28}{'ours ms':>10}{'us/step':>9}{'peer ms':>10}{'ratio':>8}{'compile ms':>12}{'peer':>8}")
-    for file in files:
-        case = json.loads(file.read_text())
+    for case in chosen:
         result = results["cases"][case["meta"]["name"]] = measure(engines, case, options.rounds)
         print(_row(case["meta"]["name"], result), flush=True)
     for engine in engines:

@@ -61,7 +61,9 @@ def fresh(definition: dict[str, Any]) -> dict[str, Any]:
     for step in definition["steps"]:
         name = step["name"]
         text = text.replace(f'"name": "{name}"', f'"name": "{name}_{number}"')
-        text = text.replace(f"$steps.{name}.", f"$steps.{name}_{number}.")
+        text = text.replace(f"$steps.{name}.", f"$steps.{name}_{number}.").replace(
+            f'"$steps.{name}"', f'"$steps.{name}_{number}"'
+        )
     return json.loads(text)
 
 

@@ -78,6 +78,7 @@ class StepCall:
         self.report.done = size - self.report.failed - self.report.skipped
         ended = time.perf_counter()
         self.report.seconds = ended - started
+        self.step.pace.note(len(active), self.report.seconds)
         record("steps", self.step.name, started, ended, elements=size)
 
     # ---------------------------------------------------------------- what goes in

@@ -174,9 +174,14 @@ class Image:
         origin = self.origin if (width, height) == self.size else self.origin.resized(width, height)
         return Image(pixels, name=self.name, parent=self.parent, origin=origin, seconds=self.seconds, frame=self.frame)
 
+    @property
+    def is_placeless(self) -> bool:
+        """Whether nothing says where this image comes from: it is a root, or was made of another image without a word."""
+        return self._origin is None and self.parent is None
+
     def seen_as(self, image: Image) -> Image:
         """This image as another picture of the same view; itself where it knows where it came from or has another size."""
-        if self is image or self._origin is not None or self.parent is not None or self.size != image.size:
+        if self is image or not self.is_placeless or self.size != image.size:
             return self
         return Image(
             self.array,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from workflow_engine.data import Image
 from workflow_engine.keypoints import KEYPOINTS_XY
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin
 from workflow_engine.plain import MAX_DEPTH
+from workflow_engine.ways import Projection, Straight, way
 
 if TYPE_CHECKING:
     import cv2
@@ -38,10 +39,21 @@ _POINTS: Final = ("quads", "rect", "xyxyxyxy", KEYPOINTS_XY)
 """The keys of `Detections.data` that hold points `[n, k, 2]`; "xyxyxyxy" is supervision's, of oriented boxes."""
 
 
+Way: TypeAlias = Straight | Projection
+
+_are_detections: dict[type, bool] = {}
+"""Of every type met so far, whether it is `supervision.Detections`."""
+
+_SCALARS: Final = frozenset((str, int, float, bool, type(None)))
+
+
 def is_detections(value: Any) -> bool:
     """Whether a value is `supervision.Detections`, without importing supervision."""
     kind = type(value)
-    return kind.__name__ == "Detections" or any(base.__name__ == "Detections" for base in kind.__mro__)
+    known = _are_detections.get(kind)
+    if known is None:
+        known = _are_detections[kind] = any(base.__name__ == "Detections" for base in kind.__mro__)
+    return known
 
 
 class Zones(list[Any]):
@@ -80,7 +92,7 @@ class PlacedPoint(tuple[float, float]):
         """The point in the pixels of the root image."""
         if self.origin is None:
             return self
-        x, y = points_through(np.array(self, float), self.origin.matrix_to(self.origin.root)).tolist()
+        x, y = way(self.origin, self.origin.root).points(np.array(self, float)).tolist()
         return x, y
 
 
@@ -101,27 +113,36 @@ def on_image(found: sv.Detections, image: Image) -> sv.Detections:
     return found
 
 
-def placed_values(value: Any, depth: int = 0) -> Iterator[Any]:
-    """The placed values in a value, down to `MAX_DEPTH` levels of lists and dicts, which is as deep as results may be."""
+def holds_placed(value: Any, depth: int = 0) -> bool:
+    """Whether anything in a value is placed, down to `MAX_DEPTH` levels of lists and dicts, as deep as results may be."""
+    if type(value) in _SCALARS:
+        return False
+    if is_placed(value):
+        return True
+    if depth > MAX_DEPTH or not isinstance(value, (dict, list, tuple)):
+        return False
+    for item in value.values() if isinstance(value, dict) else value:
+        if type(item) not in _SCALARS and holds_placed(item, depth + 1):
+            return True
+    return False
+
+
+def placed_values(value: Any) -> Iterator[Any]:
+    """The placed values in a value, at any depth of lists and dicts."""
     if is_placed(value):
         yield value
-    elif depth > MAX_DEPTH:
-        return
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from placed_values(item, depth + 1)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from placed_values(item, depth + 1)
+    elif holds_placed(value):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from placed_values(item)
 
 
 def each_placed(value: Any, change: Callable[[Any], Any]) -> Any:
     """A value with everything placed in it changed, at any depth of lists and dicts; itself where nothing is placed."""
     if is_placed(value):
         return change(value)
-    if next(placed_values(value), None) is None:
+    if not holds_placed(value):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: each_placed(item, change) for key, item in value.items()}
     changed = [each_placed(item, change) for item in value]
     return tuple(changed) if isinstance(value, tuple) else changed
@@ -162,67 +183,36 @@ def moved(value: Any, origin: Origin, view: Origin) -> Any:
     Raises:
         ViewError: the two are views of different pictures.
     """
-    matrix = origin.matrix_to(view)
+    there = way(origin, view)
     if type(value) is Zones:
-        return Zones(_zones_through(value, matrix), view)
-    return _detections_through(value, matrix, view)
+        return Zones(_zones_through(value, there), view)
+    return _detections_through(value, there, view)
 
 
-def _detections_through(found: sv.Detections, matrix: Any, view: Origin) -> sv.Detections:
-    return sv.Detections(
-        xyxy=boxes_through(found.xyxy, matrix),
-        mask=None if found.mask is None else _masks_through(np.asarray(found.mask), matrix, (view.width, view.height)),
+def unchecked(**fields: Any) -> sv.Detections:
+    """Detections made of parts of others: the check of their shapes would cost more than most of what is done with them."""
+    found = sv.Detections.__new__(sv.Detections)
+    found.__dict__.update(fields)
+    return found
+
+
+def _detections_through(found: sv.Detections, there: Way, view: Origin) -> sv.Detections:
+    return unchecked(
+        xyxy=there.boxes(found.xyxy),
+        mask=None if found.mask is None else there.masks(np.asarray(found.mask), (view.width, view.height)),
         confidence=found.confidence,
         class_id=found.class_id,
         tracker_id=found.tracker_id,
-        data=points_moved(found.data, lambda points: points_through(points, matrix)),
+        data=points_moved(found.data, there.points),
         metadata={**found.metadata, ORIGIN: view},
     )
 
 
-def points_through(points: Any, matrix: Any) -> Any:
-    """Points `[..., 2]` through a 3x3 matrix."""
-    if _is_straight(matrix):
-        return points * matrix[[0, 1], [0, 1]] + matrix[:2, 2]
-    flat = np.asarray(points, float).reshape(-1, 2) @ matrix[:, :2].T + matrix[:, 2]
-    return (flat[:, :2] / flat[:, 2:]).reshape(np.shape(points))
-
-
-def boxes_through(xyxy: Any, matrix: Any) -> Any:
-    """Boxes `[n, 4]` through a 3x3 matrix: those around where their corners come to lie."""
-    if _is_straight(matrix):
-        return points_through(xyxy.reshape(-1, 2, 2), matrix).reshape(-1, 4)
-    corners = points_through(xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2), matrix)
-    return np.hstack([corners.min(axis=1), corners.max(axis=1)])
-
-
-def _is_straight(matrix: Any) -> bool:
-    """Whether a matrix only scales and shifts, and mirrors nothing."""
-    off = matrix[[0, 1, 2, 2], [1, 0, 0, 1]]
-    return not off.any() and matrix[2, 2] == 1 and matrix[0, 0] > 0 and matrix[1, 1] > 0
-
-
-def _masks_through(masks: NDArray[np.bool_], matrix: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Masks `[n, h, w]` through a matrix into an empty view of `size` (width, height); what is outside of it is lost."""
-    painted = np.zeros((len(masks), size[1], size[0]), dtype=bool)
-    if _is_straight(matrix) and matrix[0, 0] == matrix[1, 1] == 1:
-        left, top = np.rint(matrix[:2, 2]).astype(int).tolist()
-        target = painted[:, max(top, 0) :, max(left, 0) :]
-        seen = masks[:, max(-top, 0) :, max(-left, 0) :][:, : target.shape[1], : target.shape[2]]
-        target[:, : seen.shape[1], : seen.shape[2]] = seen
-        return painted
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV counts from the centre of the first pixel
-    between_centres = np.linalg.inv(half) @ matrix @ half
-    for place, mask in enumerate(masks):
-        painted[place] = cv2.warpPerspective(mask.astype(np.uint8), between_centres, size, flags=cv2.INTER_NEAREST)
-    return painted
-
-
-def _zones_through(zones: Any, matrix: Any) -> list[Any]:
-    """Nested lists of points (x, y) through a matrix."""
+def _zones_through(zones: Any, there: Way) -> list[Any]:
+    """Nested lists of points (x, y) on another view."""
     if len(zones) == 2 and all(isinstance(edge, (int, float)) for edge in zones):
-        return points_through(np.array(zones, float), matrix).tolist()  # type: ignore[no-any-return]
-    return [_zones_through(part, matrix) for part in zones]
+        return there.points(np.array(zones, float)).tolist()  # type: ignore[no-any-return]
+    return [_zones_through(part, there) for part in zones]
 
 
 def points_moved(data: Mapping[str, Any], move: Callable[[Any], Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Runs a plan: a step starts as soon as its own inputs are there, independent steps side by side on threads.
 
-Light steps, and a step that is alone, run on the calling thread: handing a step to a thread costs more than most of them
-take. There is no barrier, and nothing polls: the end of a step, a cancellation and the deadline all arrive in one queue.
+Light steps, those that took less than `QUICK_SECONDS` so far, and a step that is alone run on the calling thread: handing a
+step to a thread costs more than most of them take. There is no barrier, and nothing polls: the end of a step, a cancellation
+and the deadline all arrive in one queue.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from workflow_engine.state import RunState
 
 MAX_CONCURRENT_STEPS = 8
 """How many steps of one run are on threads at the same time."""
+
+QUICK_SECONDS = 0.001
+"""What a step may be expected to take on the calling thread: long beside a new thread, short beside a deadline."""
 
 
 class Cancellation:
@@ -130,8 +134,9 @@ class Execution:
 
     def _start(self, ready: deque[PlannedStep], running: int) -> tuple[list[StepCall], int]:
         """Start what is ready: heavy steps on threads, light ones and a lonely one here. Returns what is done already."""
-        light = [step for step in ready if step.block.light]
-        heavy = deque(step for step in ready if not step.block.light)
+        light = [step for step in ready if self._is_quick(step)]
+        quick = {step.name for step in light}
+        heavy = deque(step for step in ready if step.name not in quick)
         ready.clear()
         watched = self.deadline is not None or self.cancellation is not None
         if len(heavy) == 1 and not light and not running and not watched:
@@ -142,8 +147,16 @@ class Execution:
         ready.extend(heavy)
         calls = [self._call(step) for step in light]
         for call in calls:
+            self._check_stop()
             call.run()
         return calls, running
+
+    def _is_quick(self, step: PlannedStep) -> bool:
+        """Whether a step is worth no thread; a batched one, which waits for a model, always is."""
+        if step.block.light or step.block.batched:
+            return step.block.light
+        expected = step.pace.expected(self.state.size(step.level))
+        return expected is not None and expected < QUICK_SECONDS
 
     def _call(self, step: PlannedStep) -> StepCall:
         return StepCall(step, self.state, strict=self.strict, stopped=lambda: self._stopped)

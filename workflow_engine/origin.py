@@ -77,7 +77,7 @@ class Origin(NamedTuple):
     def part(self, left: int, top: int, width: int, height: int) -> Origin:
         """The view of a part of this one, given in its pixels."""
         x, y = self.x + left * self.scale_x, self.y + top * self.scale_y
-        return self._replace(x=x, y=y, width=width, height=height)
+        return Origin(x, y, self.scale_x, self.scale_y, self.root_width, self.root_height, width, height, self.plane)
 
     def resized(self, width: int, height: int) -> Origin:
         """The same view with another number of pixels."""
@@ -100,9 +100,6 @@ class Origin(NamedTuple):
         Raises:
             ViewError: they are views of different pictures.
         """
-        if self.shares_root(other):
-            x, y = (self.x - other.x) / other.scale_x, (self.y - other.y) / other.scale_y
-            return _matrix(self.scale_x / other.scale_x, self.scale_y / other.scale_y, x, y)
         mine, my_ground = _to_ground(self)
         theirs, their_ground = _to_ground(other)
         if not my_ground.shares_root(their_ground):
@@ -120,13 +117,9 @@ class Origin(NamedTuple):
         return f"an image of {size} ({self.plane.name})"
 
 
-def _matrix(scale_x: float, scale_y: float, x: float, y: float) -> Matrix:
-    return np.array([[scale_x, 0, x], [0, scale_y, y], [0, 0, 1]], float)
-
-
 def _to_ground(origin: Origin) -> tuple[Matrix, Origin]:
     """The way from a view to the picture that all its planes were made of, and that picture."""
-    matrix = _matrix(origin.scale_x, origin.scale_y, origin.x, origin.y)
+    matrix = np.array([[origin.scale_x, 0, origin.x], [0, origin.scale_y, origin.y], [0, 0, 1]], float)
     plane = origin.plane
     if plane is None or plane.base is None:
         return matrix, origin

@@ -11,7 +11,17 @@ from functools import partial
 from typing import Any
 
 from workflow_engine.data import Image
-from workflow_engine.detections import ORIGIN, each_placed, is_detections, onto, origin_of, placed_values, stamped
+from workflow_engine.detections import (
+    ORIGIN,
+    Zones,
+    each_placed,
+    holds_placed,
+    is_detections,
+    onto,
+    origin_of,
+    placed_values,
+    stamped,
+)
 from workflow_engine.origin import Origin
 from workflow_engine.plan import PlannedStep
 from workflow_engine.report import Failed, Skipped
@@ -78,23 +88,15 @@ class Placement:
         Detections that do not say where they lie (no `metadata["origin"]`) lie on the image answered beside them, else on the
         step's image, else on the view of what the step was given.
         """
-        if not self._viewing.stamps:
+        if not self._viewing.stamps or not any(map(_is_open, values)):
             return values
         image = self._image(place)
         if image is not None:
             values = tuple(value.seen_as(image) if isinstance(value, Image) else value for value in values)
-        if all(self._knows_view(found) for value in values for found in placed_values(value)):
-            return values
         view = self._answer_view(values, image, place)
         if view is None:
             return values
-        return tuple(
-            each_placed(value, lambda found: found if self._knows_view(found) else stamped(found, view)) for value in values
-        )
-
-    @staticmethod
-    def _knows_view(value: Any) -> bool:
-        return not is_detections(value) or ORIGIN in value.metadata
+        return tuple(each_placed(value, lambda found: stamped(found, view) if _is_open(found) else found) for value in values)
 
     def _image(self, place: int) -> Image | None:
         """The image an element came from."""
@@ -111,3 +113,14 @@ class Placement:
         if len(given) == 1 and None not in given:
             return given.pop()
         return None if image is None or given else image.origin
+
+
+def _is_open(value: Any) -> bool:
+    """Whether an answer holds something that does not say where it comes from."""
+    if type(value) is str or type(value) is Zones:
+        return False
+    if isinstance(value, Image):
+        return value.is_placeless
+    if is_detections(value):
+        return ORIGIN not in value.metadata
+    return holds_placed(value) and any(map(_is_open, placed_values(value)))

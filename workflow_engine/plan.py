@@ -86,6 +86,26 @@ class Viewing:
     stamps: bool
 
 
+class Pace:
+    """How long the elements of a step take, learnt from its runs: the longest of late, which fades with every faster run."""
+
+    _FADING = 0.9
+
+    def __init__(self) -> None:
+        self._seconds: float | None = None
+
+    def note(self, elements: int, seconds: float) -> None:
+        """Learn from a run of so many elements."""
+        if not elements:
+            return
+        known = 0.0 if self._seconds is None else self._seconds * self._FADING
+        self._seconds = max(known, seconds / elements)
+
+    def expected(self, elements: int) -> float | None:
+        """Seconds that so many elements will take; None before the first run."""
+        return None if self._seconds is None else self._seconds * elements
+
+
 @dataclass(frozen=True)
 class PlannedStep:
     """One step, ready to run.
@@ -98,6 +118,7 @@ class PlannedStep:
         gates: the flow-control steps whose targets it is among, each with its level.
         needs: the steps that must have run before.
         viewing: how the coordinates of its values go with images.
+        pace: how long its elements take.
     """
 
     name: str
@@ -111,6 +132,7 @@ class PlannedStep:
     gates: tuple[tuple[str, int], ...]
     needs: frozenset[str]
     viewing: Viewing
+    pace: Pace = field(default_factory=Pace, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import Positive, Share, VersionedManifest, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
-from workflow_engine.detections import ORIGIN, points_moved
+from workflow_engine.detections import ORIGIN, points_moved, unchecked
 from workflow_engine.kinds import DETECTIONS, IMAGE
 from workflow_engine.lazy import LazyModule
 
@@ -79,15 +79,15 @@ def _one(found: sv.Detections, index: int, xyxy: Any, box: tuple[int, int, int, 
     part = slice(index, index + 1)
     data = points_moved({key: value[part] for key, value in found.data.items()}, lambda points: points - np.array(box[:2]))
     mask = None if found.mask is None else np.asarray(found.mask[part], dtype=bool)[:, box[1] : box[3], box[0] : box[2]]
-    # a slice of checked detections needs no check, which would cost more than the crop itself
-    one = sv.Detections.__new__(sv.Detections)
-    one.__dict__.update(
-        xyxy=xyxy, mask=mask, data=data, metadata={**found.metadata, ORIGIN: crop.origin},
+    return unchecked(
+        xyxy=xyxy,
+        mask=mask,
         confidence=None if found.confidence is None else found.confidence[part],
         class_id=None if found.class_id is None else found.class_id[part],
         tracker_id=None if found.tracker_id is None else found.tracker_id[part],
-    )  # fmt: skip
-    return one
+        data=data,
+        metadata={**found.metadata, ORIGIN: crop.origin},
+    )
 
 
 def _faded(crop: Image, mask: Any, box: tuple[int, int, int, int], opacity: float, colour: Any) -> Image:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from florence_blocks.vision.query import QueryError
-from workflow_engine.detections import PlacedPoint, is_detections, origin_of
+from workflow_engine.detections import PlacedPoint, is_detections, origin_of, unchecked
 from workflow_engine.keypoints import KEYPOINTS_XY
 from workflow_engine.lazy import LazyModule
 
@@ -19,39 +19,76 @@ else:
     sv = LazyModule("supervision")
 
 
-@dataclass(frozen=True)
 class Detection:
-    """One row of detections, without a copy."""
+    """One row of detections, without a copy.
 
-    found: sv.Detections
-    index: int
+    Attributes:
+        found: all of them.
+        index: which one.
+    """
+
+    __slots__ = ("_table", "found", "index")
+
+    def __init__(self, found: sv.Detections, index: int, table: _Table) -> None:
+        self.found = found
+        self.index = index
+        self._table = table
 
     def edge(self, place: int) -> float:
         """x1, y1, x2 or y2."""
-        return float(self.found.xyxy[self.index, place])
+        return self._table.boxes[self.index][place]
+
+    @property
+    def name(self) -> str | None:
+        """Its class name; None where the detections have none."""
+        names = self._table.names
+        return None if names is None else names[self.index]
 
     def place(self, x: float, y: float) -> PlacedPoint:
         """A point of it."""
         return PlacedPoint(x, y, origin_of(self.found))
 
 
+class _Table:
+    """What is asked of every row, as lists: numpy takes longer for one value of an array than Python for one of a list."""
+
+    def __init__(self, found: sv.Detections) -> None:
+        self._found = found
+
+    @cached_property
+    def boxes(self) -> list[list[float]]:
+        """x1, y1, x2 and y2 of each."""
+        return np.asarray(self._found.xyxy, float).tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def names(self) -> list[str] | None:
+        """The class name of each; None where there are none."""
+        names = self._found.data.get("class_name")
+        return None if names is None else [str(name) for name in names]
+
+
 def rows(found: sv.Detections) -> list[Detection]:
     """Every detection on its own."""
-    return [Detection(found, index) for index in range(len(found))]
+    table = _Table(found)
+    return [Detection(found, index, table) for index in range(len(found))]
 
 
-def select(found: sv.Detections, kept: list[int]) -> sv.Detections:
+def select(found: sv.Detections, kept: Sequence[int]) -> sv.Detections:
     """Some of the detections, in the given order, by index; works for no detections too."""
     places = np.array(kept, dtype=int)
 
     def part(value: Any) -> Any:
         return None if value is None else value[places]
 
-    return sv.Detections(
-        xyxy=found.xyxy[places], mask=part(found.mask), confidence=part(found.confidence), class_id=part(found.class_id),
-        tracker_id=part(found.tracker_id), data={key: _items(value, places) for key, value in found.data.items()},
+    return unchecked(
+        xyxy=found.xyxy[places],
+        mask=part(found.mask),
+        confidence=part(found.confidence),
+        class_id=part(found.class_id),
+        tracker_id=part(found.tracker_id),
+        data={key: _items(value, places) for key, value in found.data.items()},
         metadata=dict(found.metadata),
-    )  # fmt: skip
+    )
 
 
 def fitting(found: sv.Detections, size: tuple[int, int]) -> sv.Detections:
@@ -79,10 +116,10 @@ def _confidence(one: Detection) -> float:
 
 
 def _class_name(one: Detection) -> str:
-    names = one.found.data.get("class_name")
-    if names is None:
+    name = one.name
+    if name is None:
         raise QueryError("these detections carry no class names")
-    return str(names[one.index])
+    return name
 
 
 def _optional(values: Any, index: int) -> int | None:

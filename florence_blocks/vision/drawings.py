@@ -8,6 +8,7 @@ from pydantic import Field
 
 from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
 from florence_blocks.vision.fields import Positions, Positive, Share
+from florence_blocks.vision.label_places import spread
 from florence_blocks.vision.skeletons import Skeletons
 from workflow_engine.block import Value
 from workflow_engine.lazy import LazyModule
@@ -64,6 +65,17 @@ def _label_fields(color: Any, lookup: Any, text_position: str, text_color: str, 
             "text_color": colour(text_color), "smart_position": True, **fields}  # fmt: skip
 
 
+def _apart(annotator: Any) -> Any:
+    """An annotator of labels that finds free places for them in linear time."""
+
+    def adjusted(resolution_wh: tuple[int, int], labels: list[str], label_properties: Any) -> Any:
+        label_properties[:, :4] = spread(label_properties[:, :4], resolution_wh)
+        return label_properties
+
+    annotator._adjust_labels_in_frame = adjusted
+    return annotator
+
+
 class _Labels:
     """Labels in the plain letters of OpenCV."""
 
@@ -73,7 +85,8 @@ class _Labels:
     def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
         """The scene with a label beside every detection."""
         scale = _scaled(self._scale, self._mode, scene, _LEGIBLE_SCALES)
-        return sv.LabelAnnotator(text_scale=scale, **self._fields).annotate(scene, found, labels=labels)
+        annotator = sv.LabelAnnotator(text_scale=scale, **self._fields)
+        return _apart(annotator).annotate(scene, found, labels=labels)
 
 
 class _RichLabels:
@@ -90,7 +103,7 @@ class _RichLabels:
         """The scene with a label beside every detection."""
         size = round(_scaled(self._size, self._mode, scene, _LEGIBLE_SIZES))
         rich = sv.RichLabelAnnotator(font_path=self._font, font_size=size, **self._fields)
-        return rich.annotate(scene, found, labels=labels)
+        return _apart(rich).annotate(scene, found, labels=labels)
 
 
 def _box_annotator(color: Any, lookup: Any, thickness: int, roundness: float) -> Any:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from florence_blocks.vision.detection import Detection, read_property, rows, select
+from florence_blocks.vision.detection import read_property, rows, select
 from florence_blocks.vision.expression import Where
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positions, Share
-from florence_blocks.vision.operations import Chain, OperationsManifest, operated
+from florence_blocks.vision.operations import Chain, OperationsManifest, QueryError, operated
 from florence_blocks.vision.zones import ZONE_PIXELS, Point, Zone, met, within
 from workflow_engine.block import Block, DetectionsReference, Value
 from workflow_engine.lazy import LazyModule
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import cv2
     import numpy as np
     import supervision as sv
+    from numpy.typing import NDArray
 else:
     cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
@@ -60,17 +61,41 @@ class DetectionsFilter(Block):
         operations_parameters: dict[str, Any],
     ) -> sv.Detections:
         """The detections of one image that are kept; the given ones stay as they are."""
-        inside = None if zone is None else within(*met(predictions, zone), zone_anchor)
+        keeps = np.ones(len(predictions), dtype=bool)
+        if classes is not None:
+            keeps &= _of_classes(predictions, classes)
+        if min_confidence is not None:
+            keeps &= _confidences(predictions) >= min_confidence
+        if min_area is not None:
+            keeps &= _areas(predictions) >= min_area
+        if max_area is not None:
+            keeps &= _areas(predictions) <= max_area
+        if zone is not None:
+            keeps &= np.array(within(*met(predictions, zone), zone_anchor), dtype=bool)
+        kept = np.flatnonzero(keeps).tolist()
+        if where is not None:
+            every = rows(predictions)
+            kept = [place for place in kept if where(every[place])]
+        return operated(select(predictions, kept), operations, operations_parameters)
 
-        def keeps(one: Detection) -> bool:
-            return (
-                (classes is None or read_property(one, "class_name") in classes)
-                and (min_confidence is None or read_property(one, "confidence") >= min_confidence)
-                and (min_area is None or read_property(one, "area") >= min_area)
-                and (max_area is None or read_property(one, "area") <= max_area)
-                and (inside is None or inside[one.index])
-                and (where is None or where(one))
-            )
 
-        kept = select(predictions, [one.index for one in rows(predictions) if keeps(one)])
-        return operated(kept, operations, operations_parameters)
+def _of_classes(found: sv.Detections, classes: list[str]) -> NDArray[np.bool_]:
+    """Which detections have one of the names, `[n]`."""
+    wanted = set(classes)
+    return np.array([read_property(one, "class_name") in wanted for one in rows(found)], dtype=bool)
+
+
+def _areas(found: sv.Detections) -> NDArray[np.float64]:
+    """The areas of the boxes `[n]`, in pixels."""
+    return np.asarray(found.box_area, float)
+
+
+def _confidences(found: sv.Detections) -> NDArray[np.float64]:
+    """The confidences `[n]`.
+
+    Raises:
+        QueryError: there are detections, and they have none.
+    """
+    if found.confidence is None and len(found):
+        raise QueryError("these detections carry no confidence; nothing can be decided by it")
+    return np.zeros(0) if found.confidence is None else np.asarray(found.confidence, float)

@@ -10,10 +10,11 @@ from florence_blocks.vision.detection import fitting, select
 from florence_blocks.vision.fields import Positive, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
-from workflow_engine.detections import boxes_through, points_moved, points_through, stamped
+from workflow_engine.detections import points_moved, stamped
 from workflow_engine.kinds import DETECTIONS, IMAGE, INTEGER
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin, Plane
+from workflow_engine.ways import Projection
 
 if TYPE_CHECKING:
     import cv2
@@ -100,11 +101,12 @@ def _quadrilateral(given: list[Any]) -> Any:
 def _projected(found: sv.Detections, matrix: Any, size: tuple[int, int]) -> sv.Detections:
     """Detections through a perspective: boxes around where their corners come to lie."""
     seen = select(found, list(range(len(found))))
-    seen.xyxy = boxes_through(found.xyxy, matrix)
+    through = Projection(matrix)
+    seen.xyxy = through.boxes(found.xyxy)
     if found.mask is not None:
         masks = [cv2.warpPerspective(mask.astype(np.uint8), matrix, size, flags=cv2.INTER_NEAREST) for mask in found.mask]
         seen.mask = np.array(masks, dtype=bool).reshape(-1, size[1], size[0])
-    seen.data = points_moved(found.data, lambda points: points_through(points, matrix))
+    seen.data = points_moved(found.data, through.points)
     return seen
 
 
@@ -171,7 +173,7 @@ _WIDEST = 8
 def _laid_around(base: Any, other: Any, matrix: Any) -> Any:
     """An image on a canvas with another one, projected into its plane; None where that runs out of all bounds."""
     (height, width), (high, across) = base.shape[:2], other.shape[:2]
-    ends = points_through(np.array([[[0, 0], [0, high], [across, high], [across, 0]]], float), matrix)[0]
+    ends = Projection(matrix).points(np.array([[0, 0], [0, high], [across, high], [across, 0]]))
     low = np.rint(np.minimum(ends.min(axis=0), 0))
     size = np.rint(np.maximum(ends.max(axis=0), (width, height))) - low
     if not np.isfinite(size).all() or (size > _WIDEST * np.add((width, height), (across, high))).any():
