@@ -21,6 +21,7 @@ from workflow_engine.block import (
     Target,
     Value,
 )
+from workflow_engine.bounds import Bounded
 from workflow_engine.contribution import Plugin
 from workflow_engine.current import Run, current_run
 from workflow_engine.data import Image, ImageError
@@ -50,10 +51,11 @@ from workflow_engine.video import Video, VideoError, VideoWriter
 from workflow_engine.workflow import Workflow, compile
 
 __all__ = [
-    "Accepts", "AnyReference", "Block", "BlockManifest", "Cancellation", "DetectionsReference", "ElementError", "FlowControl",
-    "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Partly", "Plugin", "PluginError", "PluginWarning",
-    "Problem", "Profile", "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult", "RunTimeoutError",
-    "Setting", "Skip", "StepError", "StepReport", "Stream", "Streamed", "Target", "UnavailableError", "Value", "Video",
-    "VideoError", "VideoWriter", "ViewError", "Workflow", "WorkflowDefinitionError", "WorkflowError", "WorkflowInputError",
-    "WorkflowRunError", "build_registry", "compile", "current_run", "hookimpl", "profiled", "record", "registry",
+    "Accepts", "AnyReference", "Block", "BlockManifest", "Bounded", "Cancellation", "DetectionsReference", "ElementError",
+    "FlowControl", "Image", "ImageError", "ImageReference", "Kind", "Origin", "Output", "Partly", "Plugin", "PluginError",
+    "PluginWarning", "Problem", "Profile", "Reference", "Registry", "Run", "RunCancelledError", "RunReport", "RunResult",
+    "RunTimeoutError", "Setting", "Skip", "StepError", "StepReport", "Stream", "Streamed", "Target", "UnavailableError",
+    "Value", "Video", "VideoError", "VideoWriter", "ViewError", "Workflow", "WorkflowDefinitionError", "WorkflowError",
+    "WorkflowInputError", "WorkflowRunError", "build_registry", "compile", "current_run", "hookimpl", "profiled", "record",
+    "registry",
 ]  # fmt: skip

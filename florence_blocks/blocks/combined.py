@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from florence_blocks.answers import Answer, Instance
 from florence_blocks.blocks.answering import Asked, Asking, ask, attempt, elements_of
-from florence_blocks.blocks.fields import OnlyClasses, RegionsToUse, Text, as_box, as_detections, narrowed
+from florence_blocks.blocks.fields import EDGE_SCHEMA, OnlyClasses, RegionsToUse, Text, as_box, as_detections, narrowed
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS, Grammar, Needs, Task
 from workflow_engine.block import Accepts, BlockManifest, ImageReference, Output, Value
@@ -69,7 +69,7 @@ def _grounding(value: Any) -> Any:
     return box
 
 
-_Box = Annotated[Any, BeforeValidator(_grounding), WithJsonSchema({"type": "array", "items": {"type": "number"}})]
+_Box = Annotated[Any, BeforeValidator(_grounding), WithJsonSchema({"type": "array", "items": EDGE_SCHEMA})]
 _Selection = Literal["first", "last", "biggest", "smallest", "most-confident", "least-confident"]
 
 

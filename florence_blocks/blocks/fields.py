@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -14,6 +13,8 @@ from typing_extensions import Self
 from florence_blocks.model_ids import CheckpointError, resolve
 from florence_blocks.requests import CONSTRAINED, MOST_BEAMS
 from workflow_engine.block import Accepts, BlockManifest, ImageReference, Value
+from workflow_engine.bounds import Bounded
+from workflow_engine.checked import MAX_NUMBER
 from workflow_engine.detections import is_detections
 from workflow_engine.kinds import DETECTIONS, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES, STRING
 from workflow_engine.lazy import LazyModule
@@ -29,7 +30,7 @@ Text = Annotated[Value[str], Accepts(STRING, LANGUAGE_MODEL_OUTPUT)]
 Classes = Annotated[Value[Annotated[list[str], Field(min_length=1)]], Accepts(LIST_OF_VALUES)]
 Coordinates: TypeAlias = Value[Literal["token", "refined"]]
 OnlyClasses = Annotated[Value[list[str] | None], Accepts(LIST_OF_VALUES)]
-Count: TypeAlias = Value[Annotated[int, Field(ge=1)] | None]
+Count: TypeAlias = Value[Annotated[int, Field(ge=1), Bounded(100_000, "no checkpoint writes as much")] | None]
 
 
 def _model_id(value: str) -> str:
@@ -59,7 +60,7 @@ class FlorenceManifest(BlockManifest):
     num_beams: Value[Annotated[int, Field(ge=1, le=MOST_BEAMS)] | None] = Field(
         None, description="hypotheses side by side, 1 is greedy; the checkpoint's own when null"
     )
-    no_repeat_ngram_size: Value[Annotated[int, Field(ge=0)] | None] = Field(
+    no_repeat_ngram_size: Value[Annotated[int, Field(ge=0), Bounded(100_000, "no checkpoint writes as much")] | None] = Field(
         None, description="length of token sequences that may not come twice, 0 allows all; the checkpoint's own when null"
     )
     constrained: Value[bool] = Field(CONSTRAINED, description="whether answers are kept within the grammar of the task")
@@ -81,7 +82,7 @@ def _regions(value: Any) -> Any:
 
 
 def as_box(value: Any) -> list[float] | None:
-    """Four finite numbers; None for anything else."""
+    """Four numbers that pixels may have; None for anything else."""
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         return None
     if not all(isinstance(edge, Real) and not isinstance(edge, bool) for edge in value):
@@ -90,11 +91,12 @@ def as_box(value: Any) -> list[float] | None:
         edges = [float(edge) for edge in value]
     except OverflowError:
         return None
-    return edges if all(map(math.isfinite, edges)) else None
+    return edges if all(abs(edge) <= MAX_NUMBER for edge in edges) else None
 
 
 _WHAT_FITS = "regions are detections, or a list of boxes [x1, y1, x2, y2] in pixels"
-_BOX_SCHEMA = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}}
+EDGE_SCHEMA = {"type": "number", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
+_BOX_SCHEMA = {"type": "array", "items": {"type": "array", "items": EDGE_SCHEMA, "minItems": 4, "maxItems": 4}}
 Boxes = Annotated[Any, BeforeValidator(_regions), WithJsonSchema(_BOX_SCHEMA)]
 RegionChoice: TypeAlias = Value[RegionsToUse]
 Regions = Annotated[Value[Boxes], Accepts(*DETECTIONS, LIST_OF_VALUES)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from florence_blocks.vision.detection import read_property, rows, select
-from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share, either
+from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Coordinate, Factor, Length, Positive, Share, Whole, either
 from florence_blocks.vision.operations import Chain, OperationsManifest, operated
 from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, Reference, Value
 from workflow_engine.detections import object_array, origin_of
@@ -52,9 +52,9 @@ class DetectionsTransformation(Block):
         predictions: DetectionsReference
         sort_by: Value[Sort | None] = Field(None, description="what to sort by, the smallest first")
         descending: Value[bool] = Field(False, description="the largest first instead")
-        top: Value[Annotated[int, Field(ge=0)] | None] = Field(None, description="how many to keep, from the first")
-        grow: Value[float] = Field(0.0, description="pixels that every box grows on every side; negative ones shrink it")
-        scale: Value[Annotated[float, Field(gt=0)]] = Field(1.0, description="times every box's width and height")
+        top: Value[Length | None] = Field(None, description="how many to keep, from the first")
+        grow: Value[Coordinate] = Field(0.0, description="pixels that every box grows on every side; negative ones shrink it")
+        scale: Value[Factor] = Field(1.0, description="times every box's width and height")
 
     outputs = DETECTIONS_OUTPUT
 
@@ -93,10 +93,8 @@ class DetectionOffset(Block):
 
         type: Literal["vision/detection_offset@v1", "roboflow_core/detection_offset@v1", "DetectionOffset"]
         predictions: DetectionsReference
-        offset_width: Value[Annotated[int, Field(gt=0)]] = either("offset_width", "offset_x", description="of both sides")
-        offset_height: Value[Annotated[int, Field(gt=0)]] = either(
-            "offset_height", "offset_y", description="both sides together"
-        )
+        offset_width: Value[Positive] = either("offset_width", "offset_x", description="of both sides")
+        offset_height: Value[Positive] = either("offset_height", "offset_y", description="both sides together")
         units: Literal["Pixels", "Percent (%)"] = "Pixels"
 
     outputs = DETECTIONS_OUTPUT
@@ -123,7 +121,7 @@ class PerClassConfidenceFilter(Block):
 
         type: Literal["vision/per_class_confidence_filter@v1", "roboflow_core/per_class_confidence_filter@v1"]
         predictions: DetectionsReference
-        class_thresholds: Value[dict[str, float]] = Field(description="the least confidence by class")
+        class_thresholds: Value[dict[str, Coordinate]] = Field(description="the least confidence by class")
         default_threshold: Value[Share] = Field(0.3, description="the least confidence of all other classes")
 
     outputs = DETECTIONS_OUTPUT
@@ -158,7 +156,7 @@ class DetectionsClassesReplacement(Block):
             Reference, Accepts(CLASSIFICATION, STRING, LANGUAGE_MODEL_OUTPUT, LIST_OF_VALUES)
         ] = Field(description="what was found on the crops of the detections, one dimension deeper")
         fallback_class_name: Value[str | None] = None
-        fallback_class_id: Value[int | None] = None
+        fallback_class_id: Value[Whole | None] = None
 
     outputs = DETECTIONS_OUTPUT
     dimension = -1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field
 
 from florence_blocks.vision.detection import Detection, rows, select
-from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positive, Share
+from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Amount, Positive, Share
 from florence_blocks.vision.together import masks_of, names_of, overlaps_of, together
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, Output, Value
 from workflow_engine.kinds import BOOLEAN, DETECTIONS, DICTIONARY, INTEGER, LIST_OF_VALUES
@@ -200,8 +200,8 @@ class DetectionsDifference(Block):
         reference_predictions: DetectionsReference = Field(description="what was there before")
         candidate_predictions: DetectionsReference = Field(description="what is there now")
         spatial_weight: Value[Share] = Field(0.4, description="weight of the places in the cost of a pair")
-        class_mismatch_penalty: Value[Annotated[float, Field(ge=0)]] = Field(0.15, description="added for another class")
-        reject_cost: Value[Annotated[float, Field(ge=0)]] = Field(0.75, description="the cost up to which two are a pair")
+        class_mismatch_penalty: Value[Amount] = Field(0.15, description="added for another class")
+        reject_cost: Value[Amount] = Field(0.75, description="the cost up to which two are a pair")
         class_strict: Value[bool] = Field(False, description="whether things of different classes are never a pair")
         min_removed_to_verify: Value[Positive] = Field(1, description="how many must be gone for `verified`")
 

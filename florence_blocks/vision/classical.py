@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from florence_blocks.vision.draw import colour
-from florence_blocks.vision.fields import IMAGE_OUTPUT, Positive, Share, VersionedManifest, either
+from florence_blocks.vision.fields import IMAGE_OUTPUT, Channel, Factor, Kernel, Share, Thickness, VersionedManifest, either
 from workflow_engine.block import Block, BlockManifest, ImageReference, Output, Value
+from workflow_engine.bounds import Bounded
 from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
 from workflow_engine.kinds import INTEGER, LIST_OF_VALUES, OBJECT_DETECTION, Kind
@@ -35,6 +36,11 @@ def _grey(pixels: Any) -> Any:
     return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
 
 
+_Clusters = Annotated[int, Field(gt=0), Bounded(256, "nobody tells as many colours apart")]
+_Rounds = Annotated[int, Field(gt=0), Bounded(10_000, "groups are found long before")]
+_Sampled = Annotated[int, Field(gt=0), Bounded(4_096, "more pixels take minutes")]
+
+
 class ContoursDetection(Block):
     """The outer contours of what is bright in an image, such as one after a threshold, and a picture of them.
 
@@ -46,7 +52,7 @@ class ContoursDetection(Block):
 
         type: Literal["vision/contours_detection@v1", "roboflow_core/contours_detection@v1"]
         image: ImageReference = either("image", "images")
-        line_thickness: Value[Positive] = 3
+        line_thickness: Value[Thickness] = 3
 
     outputs = {
         **IMAGE_OUTPUT,
@@ -99,7 +105,7 @@ class MorphologicalTransformation(Block):
                       "roboflow_core/morphological_transformation@v1"]  # fmt: skip
         image: ImageReference = either("image", "images")
         operation: Value[_MORPHOLOGY] = "Opening then Closing"
-        kernel_size: Value[Positive] = Field(5, description="the side of the square, in pixels")
+        kernel_size: Value[Kernel] = Field(5, description="the side of the square, in pixels")
         grey: bool = Field(False, description="whether the image is made grey first")
 
     outputs = IMAGE_OUTPUT
@@ -170,7 +176,7 @@ class ContrastEnhancement(Block):
         type: Literal["vision/contrast_enhancement@v1", "roboflow_core/contrast_enhancement@v1"]
         image: ImageReference = either("image", "images")
         clip_limit: Value[Annotated[int, Field(ge=0, lt=50)]] = Field(0, description="percent cut off at both ends")
-        contrast_multiplier: Value[Annotated[float, Field(gt=0)]] = Field(1.0, description="around the middle grey")
+        contrast_multiplier: Value[Factor] = Field(1.0, description="around the middle grey")
         normalize_brightness: Value[bool] = Field(False, description="whether the middle tones are lifted")
 
     outputs = IMAGE_OUTPUT
@@ -207,9 +213,9 @@ class DominantColor(Block):
 
         type: Literal["vision/dominant_color@v1", "roboflow_core/dominant_color@v1"]
         image: ImageReference = either("image", "images")
-        color_clusters: Value[Positive] = Field(4, description="how many groups")
-        max_iterations: Value[Positive] = 100
-        target_size: Value[Positive] = Field(100, description="pixels are left out until the shorter side has about so many")
+        color_clusters: Value[_Clusters] = Field(4, description="how many groups")
+        max_iterations: Value[_Rounds] = 100
+        target_size: Value[_Sampled] = Field(100, description="pixels are left out until the shorter side has about so many")
 
     outputs = {"rgb_color": Output(Kind("rgb_color"), LIST_OF_VALUES)}
     parallel = True
@@ -238,7 +244,9 @@ class PixelColorCount(Block):
 
         type: Literal["vision/pixel_color_count@v1", "roboflow_core/pixel_color_count@v1"]
         image: ImageReference = either("image", "images")
-        target_color: Value[str | tuple[int, int, int]] = Field(description='"#rrggbb", "(r, g, b)", or three numbers r, g, b')
+        target_color: Value[str | tuple[Channel, Channel, Channel]] = Field(
+            description='"#rrggbb", "(r, g, b)", or three numbers r, g, b'
+        )
         tolerance: Value[Annotated[int, Field(ge=0, le=255)]] = 10
 
     outputs = {"matching_pixels_count": Output(INTEGER)}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.draw import colour
-from florence_blocks.vision.fields import Positive, Share, VersionedManifest, either
+from florence_blocks.vision.fields import Channel, Length, Positive, Share, VersionedManifest, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
 from workflow_engine.detections import ORIGIN, points_moved, unchecked
@@ -45,9 +45,9 @@ class DynamicCrop(Block):
         type: Literal["vision/dynamic_crop@v1", "roboflow_core/dynamic_crop@v1", "DynamicCrop", "Crop"]
         images: ImageReference = either("images", "image")
         predictions: DetectionsReference = either("predictions", "detections")
-        padding: Value[Annotated[int, Field(ge=0)]] = Field(0, description="pixels added on every side")
+        padding: Value[Length] = Field(0, description="pixels added on every side")
         mask_opacity: Value[Share] = Field(0.0, description="how much of what is outside the mask is covered")
-        background_color: Value[str | tuple[int, int, int]] = Field(
+        background_color: Value[str | tuple[Channel, Channel, Channel]] = Field(
             (0, 0, 0), description='the cover: (blue, green, red), "#rrggbb" or a name'
         )
 

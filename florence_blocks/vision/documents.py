@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 from florence_blocks.vision.fields import VersionedManifest
 from florence_blocks.vision.operations import Chain, each_operated
 from workflow_engine.block import Accepts, Block, BlockManifest, Output, Reference, Value
+from workflow_engine.bounds import Bounded
 from workflow_engine.detections import is_detections
 from workflow_engine.detections_json import serialise
 from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, STRING
@@ -98,7 +99,9 @@ class JsonFormatter(Block):
         type: Literal["vision/json_formatter@v1"]
         data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(description="values by name")
         data_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
-        indent: Annotated[int, Field(ge=0)] | None = Field(None, description="spaces a level; all in a line without it")
+        indent: Annotated[int, Field(ge=0), Bounded(20, "nobody reads it")] | None = Field(
+            None, description="spaces a level; all in a line without it"
+        )
 
     outputs = {"json_content": Output(STRING)}
 

@@ -16,6 +16,7 @@ from pydantic import Field, create_model
 from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.fields import IMAGE_OUTPUT, VersionedManifest, either
 from workflow_engine.block import Block, DetectionsReference, ImageReference, Value, type_literal
+from workflow_engine.bounds import Bounded
 from workflow_engine.data import Image
 from workflow_engine.lazy import LazyModule
 
@@ -28,6 +29,8 @@ else:
 
 
 _CHANNELS = re.compile(r"(?:rgb)?\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)")
+
+_Colours = Annotated[int, Field(ge=1), Bounded(1_024, "no palette has as many colours")]
 
 
 class DrawManifest(VersionedManifest):
@@ -42,7 +45,7 @@ class ColouredManifest(DrawManifest):
     """What every drawing takes that gives detections colours."""
 
     color_palette: Value[str] = Field("DEFAULT", description="DEFAULT, ROBOFLOW, LEGACY, CUSTOM, or a matplotlib palette")
-    palette_size: Value[Annotated[int, Field(ge=1)]] = Field(10, description="colours of a matplotlib palette")
+    palette_size: Value[_Colours] = Field(10, description="colours of a matplotlib palette")
     custom_colors: Value[list[str]] = Field(default_factory=list, description='"#rrggbb", for the palette CUSTOM')
     color_axis: Value[Literal["INDEX", "CLASS", "TRACK"]] = Field("CLASS", description="what gets a colour of its own")
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
-from florence_blocks.vision.fields import Positions, Positive, Share
+from florence_blocks.vision.fields import Kernel, LetterScale, Positions, Positive, Share, Thickness
 from florence_blocks.vision.label_places import spread
 from florence_blocks.vision.skeletons import Skeletons
 from workflow_engine.block import Value
+from workflow_engine.bounds import Bounded
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -182,11 +183,14 @@ def _bars(color: Any, lookup: Any, position: str, border_color: str, **own: Any)
                                      position=getattr(sv.Position, position), **own)  # fmt: skip
 
 
-_Thickness: TypeAlias = Value[Annotated[int, Field(ge=1)]]
-_Length: TypeAlias = Value[Annotated[int, Field(ge=0)]]
-_Whole: TypeAlias = Value[int]
-_Pixels: TypeAlias = Value[Positive]
-_Scale: TypeAlias = Value[Annotated[float, Field(gt=0)]]
+_Thickness: TypeAlias = Value[Thickness]
+_Length: TypeAlias = Value[Annotated[int, Field(ge=0), Bounded(10_000, "it is larger than the picture")]]
+_Angle: TypeAlias = Value[Annotated[int, Bounded(3_600, "that is more than ten turns", least=-3_600)]]
+_Pixels: TypeAlias = Value[Annotated[int, Field(gt=0), Bounded(10_000, "it is larger than the picture")]]
+_Kernel: TypeAlias = Value[Kernel]
+_Hue: TypeAlias = Value[Annotated[int, Field(ge=0), Bounded(180, "OpenCV has no more hues")]]
+_Enlarged: TypeAlias = Value[Annotated[float, Field(gt=0), Bounded(10.0, "what is enlarged more takes gigabytes")]]
+_Scale: TypeAlias = Value[LetterScale]
 _Share: TypeAlias = Value[Share]
 _Captions: TypeAlias = Value[Labels]
 _LineLength: TypeAlias = Value[Positive | None]
@@ -251,7 +255,7 @@ DRAWINGS = (
     ),
     Drawing(
         "halo_visualization", "Let the mask of every detection glow.",
-        {"opacity": (_Share, 0.8), "kernel_size": (_Pixels, 40)},
+        {"opacity": (_Share, 0.8), "kernel_size": (_Kernel, 40)},
         lambda color, lookup, **own: sv.HaloAnnotator(color=color, color_lookup=lookup, **own),
         versions={f"roboflow_core/halo_visualization@v{version}": {} for version in (1, 2)},
     ),
@@ -272,7 +276,7 @@ DRAWINGS = (
     ),
     Drawing(
         "ellipse_visualization", "Draw an ellipse under every detection.",
-        {"thickness": (_Thickness, 2), "start_angle": (_Whole, -45), "end_angle": (_Whole, 235)},
+        {"thickness": (_Thickness, 2), "start_angle": (_Angle, -45), "end_angle": (_Angle, 235)},
         lambda color, lookup, **own: sv.EllipseAnnotator(color=color, color_lookup=lookup, **own),
     ),
     Drawing(
@@ -295,7 +299,7 @@ DRAWINGS = (
     ),
     Drawing(
         "crop_visualization", "Show every detection enlarged beside itself.",
-        {"position": (_Position, "TOP_CENTER"), "scale_factor": (_Scale, 2.0), "border_thickness": (_Thickness, 2)},
+        {"position": (_Position, "TOP_CENTER"), "scale_factor": (_Enlarged, 2.0), "border_thickness": (_Thickness, 2)},
         lambda color, lookup, position, **own: sv.CropAnnotator(
             border_color=color, border_color_lookup=lookup, position=getattr(sv.Position, position), **own
         ),
@@ -333,7 +337,7 @@ DRAWINGS = (
     ),
     Drawing(
         "blur_visualization", "Blur every detection: faces, plates, names.",
-        {"kernel_size": (_Pixels, 15), "padding": (_Length, 0)},
+        {"kernel_size": (_Kernel, 15), "padding": (_Length, 0)},
         lambda kernel_size, padding: sv.BlurAnnotator(kernel_size), coloured=False, prepared=_padded,
     ),
     Drawing(
@@ -345,7 +349,7 @@ DRAWINGS = (
         "heatmap_visualization", "Show where the detections of an image are dense.",
         {
             "position": (_Position, "BOTTOM_CENTER"), "opacity": (_Share, 0.2), "radius": (_Pixels, 40),
-            "kernel_size": (_Pixels, 25), "top_hue": (_Length, 0), "low_hue": (_Length, 125),
+            "kernel_size": (_Kernel, 25), "top_hue": (_Hue, 0), "low_hue": (_Hue, 125),
         },
         _Heat, coloured=False,
     ),

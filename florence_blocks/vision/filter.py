@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from florence_blocks.vision.detection import read_property, rows, select
 from florence_blocks.vision.expression import Where
-from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Positions, Share
+from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Amount, Positions, Share
 from florence_blocks.vision.operations import Chain, OperationsManifest, QueryError, operated
 from florence_blocks.vision.zones import ZONE_PIXELS, Point, Zone, met, within
 from workflow_engine.block import Block, DetectionsReference, Value
@@ -40,8 +40,8 @@ class DetectionsFilter(Block):
         where: Where | None = Field(None, description='a one-line expression: class_name == "star" and area > 400')
         classes: Value[list[str] | None] = Field(None, description="the names to keep")
         min_confidence: Value[Share | None] = Field(None, description="the least confidence to keep")
-        min_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the least area in pixels to keep")
-        max_area: Value[Annotated[float, Field(ge=0)] | None] = Field(None, description="the largest area in pixels to keep")
+        min_area: Value[Amount | None] = Field(None, description="the least area in pixels to keep")
+        max_area: Value[Amount | None] = Field(None, description="the largest area in pixels to keep")
         zone: Value[Zone | None] = Field(None, description=f"the polygon to keep: {ZONE_PIXELS}")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
 

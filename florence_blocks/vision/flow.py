@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from florence_blocks.vision.fields import Seconds
 from florence_blocks.vision.operations import Condition
 from florence_blocks.vision.query import check_names
 from workflow_engine.block import AnyReference, BlockManifest, FlowControl, ImageReference, Target, Value
@@ -89,7 +90,7 @@ class RateLimiter(FlowControl):
         """The fields of a limiter."""
 
         type: Literal["vision/rate_limiter@v1", "roboflow_core/rate_limiter@v1"]
-        cooldown_seconds: Value[Annotated[float, Field(ge=0)]] = 1.0
+        cooldown_seconds: Value[Seconds] = 1.0
         depends_on: AnyReference = Field(description="the value whose coming is limited")
         video_reference_image: ImageReference | None = Field(None, description="the frame whose time counts")
         next_steps: list[Target] = Field(description="the steps behind the limiter: $steps.name")

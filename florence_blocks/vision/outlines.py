@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from florence_blocks.vision.detection import select
-from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share
+from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Factor, Share
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, Output, Value
+from workflow_engine.bounds import Bounded
 from workflow_engine.detections import Zones, object_array, origin_of
 from workflow_engine.kinds import BOOLEAN, DETECTIONS, LIST_OF_VALUES
 from workflow_engine.lazy import LazyModule
@@ -54,6 +55,9 @@ def _outlined(found: sv.Detections, corners: list[NDArray[Any]]) -> sv.Detection
             cv2.fillPoly(mask, [np.rint(one).astype(np.int32)], [1])
         out.mask = masks.astype(bool)
     return out
+
+
+_Corners = Annotated[int, Field(ge=3), Bounded(1_000, "no outline has as many corners")]
 
 
 class BoundingRect(Block):
@@ -102,8 +106,8 @@ class DynamicZone(Block):
 
         type: Literal["vision/dynamic_zone@v1", "roboflow_core/dynamic_zone@v1", "DynamicZone"]
         predictions: DetectionsReference
-        required_number_of_vertices: Value[Annotated[int, Field(ge=3)]] = Field(description="corners of every polygon")
-        scale_ratio: Value[Annotated[float, Field(gt=0)]] = Field(1, description="how much larger, about its centre of mass")
+        required_number_of_vertices: Value[_Corners] = Field(description="corners of every polygon")
+        scale_ratio: Value[Factor] = Field(1, description="how much larger, about its centre of mass")
         apply_least_squares: Value[bool] = Field(False, description="whether edges are fitted to the outline between corners")
         midpoint_fraction: Value[Share] = Field(1, description="the middle share of an edge's outline that is fitted to")
 

@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.draw import colour
-from florence_blocks.vision.fields import IMAGE_OUTPUT, Positions, Positive, Share, either
+from florence_blocks.vision.fields import IMAGE_OUTPUT, Length, LetterScale, Offset, Positions, Share, Side, Thickness, either
 from florence_blocks.vision.formatting import filled
 from florence_blocks.vision.operations import Chain
 from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, ImageReference, Reference, Value
@@ -54,19 +54,17 @@ class TextDisplay(Block):
         text_color: Value[str] = "WHITE"
         background_color: Value[str] = Field("BLACK", description="a colour, or transparent")
         background_opacity: Value[Share] = 1.0
-        font_scale: Value[Annotated[float, Field(gt=0)]] = 1.0
-        font_thickness: Value[Positive] = 2
-        padding: Value[Annotated[int, Field(ge=0)]] = 10
+        font_scale: Value[LetterScale] = 1.0
+        font_thickness: Value[Thickness] = 2
+        padding: Value[Length] = 10
         text_align: Value[Literal["left", "center", "right"]] = "left"
-        border_radius: Value[Annotated[int, Field(ge=0)]] = Field(
-            0, description="accepted for other runtimes; corners are square"
-        )
+        border_radius: Value[Length] = Field(0, description="accepted for other runtimes; corners are square")
         position_mode: Value[Literal["absolute", "relative"]] = "relative"
-        position_x: Value[int] = Field(0, description="the left edge in pixels, where the position is absolute")
-        position_y: Value[int] = Field(0, description="the upper edge in pixels, where the position is absolute")
+        position_x: Value[Offset] = Field(0, description="the left edge in pixels, where the position is absolute")
+        position_y: Value[Offset] = Field(0, description="the upper edge in pixels, where the position is absolute")
         anchor: Value[Place] = Field("top_left", description="where on the image, where the position is relative")
-        offset_x: Value[int] = 10
-        offset_y: Value[int] = 10
+        offset_x: Value[Offset] = 10
+        offset_y: Value[Offset] = 10
         copy_image: Value[bool] = Field(True, description="accepted for other runtimes; drawing always happens on a copy")
 
     outputs = IMAGE_OUTPUT
@@ -142,8 +140,8 @@ class GridVisualization(Block):
         images: Annotated[Reference, Accepts(LIST_OF_VALUES)] | list[Annotated[Reference, Accepts(IMAGE)]] = Field(
             description="a list of images, such as collapsed crops, or several steps' images"
         )
-        width: Value[Positive] = 2560
-        height: Value[Positive] = 1440
+        width: Value[Side] = 2560
+        height: Value[Side] = 1440
 
     outputs = IMAGE_OUTPUT
 
@@ -189,11 +187,11 @@ class IconVisualization(Block):
             "dynamic", description="at every detection, or at one place of the image"
         )
         predictions: DetectionsReference | None = Field(None, description="the detections of the mode dynamic")
-        icon_width: Value[Positive] = 64
-        icon_height: Value[Positive] = 64
+        icon_width: Value[Side] = 64
+        icon_height: Value[Side] = 64
         position: Value[Positions] = Field("TOP_CENTER", description="the point of a detection that the icon is centred on")
-        x_position: Value[int] = Field(10, description="the left edge in the mode static; below 0: from the right")
-        y_position: Value[int] = Field(10, description="the upper edge in the mode static; below 0: from the bottom")
+        x_position: Value[Offset] = Field(10, description="the left edge in the mode static; below 0: from the right")
+        y_position: Value[Offset] = Field(10, description="the upper edge in the mode static; below 0: from the bottom")
         copy_image: Value[bool] = Field(True, description="accepted for other runtimes; drawing always happens on a copy")
 
         @model_validator(mode="after")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from florence_blocks.vision.detection import fitting, select
-from florence_blocks.vision.fields import Positive, either
+from florence_blocks.vision.fields import Factor, Side, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
+from workflow_engine.bounds import Bounded
 from workflow_engine.data import Image
 from workflow_engine.detections import points_moved, stamped
 from workflow_engine.kinds import DETECTIONS, IMAGE, INTEGER
@@ -24,6 +25,8 @@ else:
     cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
+
+_Candidates = Annotated[int, Field(ge=2), Bounded(100, "more take gigabytes")]
 
 
 class PerspectiveCorrection(Block):
@@ -44,8 +47,8 @@ class PerspectiveCorrection(Block):
         images: ImageReference = either("images", "image")
         predictions: DetectionsReference | None = Field(None, description="what shall be seen from the new side")
         perspective_polygons: Value[list[Any]] = Field(description="four corners (x, y), or a list of such quadrilaterals")
-        transformed_rect_width: Value[Positive] = Field(1000, description="width of the rectangle in pixels")
-        transformed_rect_height: Value[Positive] = Field(1000, description="height of the rectangle in pixels")
+        transformed_rect_width: Value[Side] = Field(1000, description="width of the rectangle in pixels")
+        transformed_rect_height: Value[Side] = Field(1000, description="height of the rectangle in pixels")
         extend_perspective_polygon_by_detections_anchor: Literal[""] = Field(
             "", description="accepted for other runtimes, empty; quadrilaterals stay as they are"
         )
@@ -125,10 +128,8 @@ class StitchImages(Block):
         type: Literal["vision/stitch_images@v1", "roboflow_core/stitch_images@v1"]
         image1: ImageReference
         image2: ImageReference
-        max_allowed_reprojection_error: Value[Annotated[float, Field(gt=0)]] = Field(
-            3, description="how many pixels a common point may be off"
-        )
-        count_of_best_matches_per_query_descriptor: Value[Annotated[int, Field(ge=2)]] = Field(
+        max_allowed_reprojection_error: Value[Factor] = Field(3, description="how many pixels a common point may be off")
+        count_of_best_matches_per_query_descriptor: Value[_Candidates] = Field(
             2, description="candidates for every point; the two best are held against each other"
         )
 

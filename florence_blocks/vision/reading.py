@@ -7,11 +7,11 @@ cut apart, and each part is cut again. Distances are measured in heights of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field
 
-from florence_blocks.vision.fields import VersionedManifest
+from florence_blocks.vision.fields import Factor, Length, Positive, VersionedManifest
 from florence_blocks.vision.grouping import by_gaps, by_neighbours, joined
 from workflow_engine.block import Block, DetectionsReference, Output, Value
 from workflow_engine.kinds import STRING
@@ -53,11 +53,9 @@ class StitchOcrDetections(Block):
         reading_direction: Direction = Field("left_to_right", description="auto: vertical where most are higher than wide")
         columns: Value[bool] = Field(True, description="whether columns are read one after the other; tables are not")
         delimiter: Value[str] = Field(" ", description="what stands between two texts of a line")
-        tolerance: Value[Annotated[int, Field(gt=0)]] = Field(10, description="pixels, for the algorithm `tolerance`")
-        otsu_threshold_multiplier: Value[Annotated[float, Field(gt=0)]] = Field(
-            1.0, description="for the algorithm `otsu`; more makes longer words"
-        )
-        collimate_tolerance: Value[Annotated[int, Field(ge=0)]] = Field(
+        tolerance: Value[Positive] = Field(10, description="pixels, for the algorithm `tolerance`")
+        otsu_threshold_multiplier: Value[Factor] = Field(1.0, description="for the algorithm `otsu`; more makes longer words")
+        collimate_tolerance: Value[Length] = Field(
             10, description="pixels, for the algorithm `collimate`: how much higher or lower the next text may lie"
         )
 

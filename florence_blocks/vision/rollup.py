@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field
 
 from florence_blocks.vision.detection import select
-from florence_blocks.vision.fields import Share
+from florence_blocks.vision.fields import Amount, Share
 from florence_blocks.vision.together import names_of, overlaps_of, together
 from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, Output, Value
 from workflow_engine.detections import Zones, moved, origin_of
@@ -47,7 +47,7 @@ class DetectionsListRollup(Block):
         overlap_threshold: Value[Share] = Field(
             0.0, description="the least IoU of boxes or masks that are joined; 0: all that overlap"
         )
-        keypoint_merge_threshold: Value[Annotated[float, Field(ge=0)]] = Field(
+        keypoint_merge_threshold: Value[Amount] = Field(
             10.0, description="accepted for other runtimes; keypoints stay those of one of the joined"
         )
 

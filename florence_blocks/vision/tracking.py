@@ -5,12 +5,12 @@ These blocks remember: frames come to them in order, and every stream (a video) 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from florence_blocks.vision.detection import select
-from florence_blocks.vision.fields import Positions, Positive, Share
+from florence_blocks.vision.fields import Length, Positions, Positive, Share
 from florence_blocks.vision.zones import Line, Point, Zone, met, within
 from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
@@ -53,7 +53,7 @@ class ByteTracker(Block):
         type: Literal["vision/byte_tracker@v1", "roboflow_core/byte_tracker@v3", "roboflow_core/byte_tracker@v2",
                       "roboflow_core/byte_tracker@v1"]  # fmt: skip
         track_activation_threshold: Value[Share] = Field(0.25, description="the least confidence that begins a track")
-        lost_track_buffer: Value[Annotated[int, Field(ge=0)]] = Field(
+        lost_track_buffer: Value[Length] = Field(
             30, description="for how many thirtieths of a second a thing may be out of sight"
         )
         minimum_matching_threshold: Value[Share] = Field(

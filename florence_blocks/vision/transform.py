@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from florence_blocks.vision.fields import IMAGE_OUTPUT, Positive, either
+from florence_blocks.vision.fields import IMAGE_OUTPUT, Kernel, Side, either
 from workflow_engine.block import Block, BlockManifest, ImageReference, Value
 from workflow_engine.data import Image
 from workflow_engine.lazy import LazyModule
@@ -39,6 +39,10 @@ class ConvertGrayscale(Block):
         return image if pixels.ndim == 2 else image.derive(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))
 
 
+_MOST_BILATERAL = 101
+"""The largest kernel of a bilateral blur."""
+
+
 class ImageBlur(Block):
     """A blurred image.
 
@@ -51,7 +55,7 @@ class ImageBlur(Block):
         type: Literal["vision/image_blur@v1", "roboflow_core/image_blur@v1"]
         image: ImageReference = either("image", "images")
         blur_type: Value[Literal["average", "gaussian", "median", "bilateral"]] = "gaussian"
-        kernel_size: Value[Annotated[int, Field(ge=1)]] = Field(5, description="pixels, odd for gaussian and median")
+        kernel_size: Value[Kernel] = Field(5, description="pixels, odd for gaussian and median")
 
     outputs = IMAGE_OUTPUT
     parallel = True
@@ -61,6 +65,11 @@ class ImageBlur(Block):
         pixels: Any = image.array
         if blur_type in ("gaussian", "median") and kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={kernel_size}; a {blur_type} blur needs an odd number")
+        if blur_type == "bilateral" and kernel_size > _MOST_BILATERAL:
+            raise ValueError(
+                f"kernel_size={kernel_size}; a bilateral blur looks at so many pixels squared for each one, and takes up to "
+                f"{_MOST_BILATERAL} in seconds"
+            )
         if blur_type == "average":
             return image.derive(cv2.blur(pixels, (kernel_size, kernel_size)))
         if blur_type == "gaussian":
@@ -86,8 +95,8 @@ class ImagePreprocessing(Block):
         type: Literal["vision/image_preprocessing@v1", "roboflow_core/image_preprocessing@v1"]
         image: ImageReference = either("image", "images")
         task_type: Literal["resize", "rotate", "flip"]
-        width: Value[Positive | None] = Field(640, description="pixels; null keeps the proportions")
-        height: Value[Positive | None] = Field(640, description="pixels; null keeps the proportions")
+        width: Value[Side | None] = Field(640, description="pixels; null keeps the proportions")
+        height: Value[Side | None] = Field(640, description="pixels; null keeps the proportions")
         rotation_degrees: Value[Annotated[int, Field(ge=-360, le=360)]] = Field(90, description="counter-clockwise")
         flip_type: Value[Literal["vertical", "horizontal", "both"]] = "vertical"
 

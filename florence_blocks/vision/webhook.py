@@ -14,8 +14,10 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from florence_blocks.vision.documents import plain
+from florence_blocks.vision.fields import Seconds
 from florence_blocks.vision.operations import Chain, each_operated
 from workflow_engine.block import Accepts, Block, BlockManifest, Output, Value
+from workflow_engine.bounds import Bounded
 from workflow_engine.current import current_run
 from workflow_engine.errors import listing
 from workflow_engine.kinds import ANY, BOOLEAN, STRING
@@ -27,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 Values = dict[str, Annotated[Value[Any], Accepts(ANY)]]
 Operations = dict[str, Chain]
+
+_Patience = Annotated[float, Field(gt=0), Bounded(3_600.0, "nobody waits as long")]
 
 
 class WebhookSink(Block):
@@ -54,10 +58,10 @@ class WebhookSink(Block):
         multi_part_encoded_files_operations: Operations = Field(default_factory=dict, description="operations on them, by name")
         form_data: Values = Field(default_factory=dict, description="fields of a form by name")
         form_data_operations: Operations = Field(default_factory=dict, description="operations on them, by name")
-        request_timeout: Value[Annotated[float, Field(gt=0)]] = Field(2, description="seconds to wait for an answer")
+        request_timeout: Value[_Patience] = Field(2, description="seconds to wait for an answer")
         fire_and_forget: Value[bool] = Field(True, description="go on without waiting for the answer")
         disable_sink: Value[bool] = Field(False, description="send nothing")
-        cooldown_seconds: Value[Annotated[float, Field(ge=0)]] = Field(5, description="least seconds between two requests")
+        cooldown_seconds: Value[Seconds] = Field(5, description="least seconds between two requests")
 
     outputs = {"error_status": Output(BOOLEAN), "throttling_status": Output(BOOLEAN), "message": Output(STRING)}
     stateful = True

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.draw import colour
-from florence_blocks.vision.fields import IMAGE_OUTPUT, Positions, Positive, Share, either
+from florence_blocks.vision.fields import IMAGE_OUTPUT, Coordinate, LetterScale, Positions, Share, Thickness, Whole, either
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
 from workflow_engine.detections import Zones, onto, origin_of, to_root
@@ -25,7 +25,7 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
-Point: TypeAlias = tuple[float, float]
+Point: TypeAlias = tuple[Coordinate, Coordinate]
 Zone: TypeAlias = Annotated[list[Point], Field(min_length=3)]
 """The corners (x, y) of a polygon, in pixels."""
 ZONE_PIXELS: Final = "corners (x, y) in pixels of the image that went in"
@@ -129,11 +129,11 @@ class LineCounterVisualization(Block):
         image: ImageReference = either("image", "images")
         zone: Value[Line] = Field(description="the two ends (x, y) of the line")
         color: Value[str] = "#5bb573"
-        thickness: Value[Positive] = 2
-        text_thickness: Value[Positive] = 1
-        text_scale: Value[Annotated[float, Field(gt=0)]] = 1.0
-        count_in: Value[int] = 0
-        count_out: Value[int] = 0
+        thickness: Value[Thickness] = 2
+        text_thickness: Value[Thickness] = 1
+        text_scale: Value[LetterScale] = 1.0
+        count_in: Value[Whole] = 0
+        count_out: Value[Whole] = 0
         opacity: Value[Share] = 0.3
         copy_image: Value[bool] = Field(True, description="accepted for other runtimes; drawing always happens on a copy")
 
