@@ -33,10 +33,14 @@ from florence_blocks.runtime.model import FlorenceModel
 from florence_blocks.runtime.pending import Progress, Stopped, cancel, outcomes
 from florence_blocks.runtime.shared import Address
 from florence_blocks.tasks import TASKS
+from workflow_engine.arrays import batch_of
 from workflow_engine.data import Image
+from workflow_engine.pictures import ImageError
 
 R = TypeVar("R")
-ColourFormat = Literal["bgr", "rgb"]
+_TOLD = 10
+"""How many images that cannot be read an error names."""
+
 Granularity = Literal["normal", "detailed", "very_detailed"]
 
 CAPTION_TASKS = {"normal": "caption", "detailed": "detailed_caption", "very_detailed": "more_detailed_caption"}
@@ -46,17 +50,18 @@ DETECTION_TASKS = {"classes": "object_detection", "rois": "region_proposal", "ca
 class Florence2:
     """A Florence-2 model for Python programs; instances of one checkpoint, device and precision share their weights.
 
-    All methods take these, and raise `ValueError` for images, boxes and phrases that do not fit, with their places in the list.
+    All methods take these, and raise `ValueError` for images, boxes and phrases that do not fit, with their places in the list;
+    for images that cannot be read before anything is asked.
 
     Args:
-        images: one image or a list: numpy `[h, w, 3]`, `[h, w]` or `[h, w, 4]` (uint8), torch `[3, h, w]` (uint8, or float in
-            0..1), PIL, or a path.
+        images: one image, or a list or batch of them, in any form that `Image.load` takes: paths, PIL, arrays of numpy (BGR),
+            tensors (RGB), and others.
         max_new_tokens, num_beams, do_sample, no_repeat_ngram_size, seed, constrained: settings of the generation, see
             `Settings`; the checkpoint's own where they are None.
         return_exceptions: whether the exception of an image or box that fails comes in the place of its result, while the
             others have theirs; else the first one is raised.
         coordinates: "token" for the centres of the model's bins, "refined" for finer ones.
-        input_color_format: the order of the channels of arrays and tensors; "bgr" for numpy and "rgb" for torch when None.
+        input_color_format: the order of the channels of arrays and tensors; "bgr" for numpy and "rgb" for tensors when None.
     """
 
     def __init__(self, model: FlorenceModel | Address) -> None:
@@ -234,7 +239,7 @@ class Florence2:
 
     def _ask(self, images: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any], **inputs: Any) -> Any:
         raises = not settings.pop("return_exceptions", False)
-        loaded, many = _images(images, settings)
+        loaded, many = _images(images, settings, raises=raises)
         inputs |= _reading(settings)
         chosen = Settings(**settings)
         places = [f"images[{place}]" if many else "" for place in range(len(loaded))]
@@ -247,7 +252,7 @@ class Florence2:
         self, images: Any, xyxy: Any, task: str, give: Callable[[Answer, Image], R], settings: dict[str, Any], **inputs: Any
     ) -> Any:
         raises = not settings.pop("return_exceptions", False)
-        loaded, many = _images(images, settings)
+        loaded, many = _images(images, settings, raises=raises)
         inputs |= _reading(settings)
         per_image = [_boxes(item) for item in _regions_of_images(xyxy, len(loaded))] if many else [_boxes(xyxy)]
         chosen = Settings(**settings)
@@ -302,34 +307,28 @@ def _detections(answer: Answer, image: Image) -> sv.Detections:
 # ------------------------------------------------------------------ what callers have
 
 
-def _images(images: Any, settings: dict[str, Any]) -> tuple[list[Image], bool]:
-    """The images of a call, and whether there were several; takes the channel order out of the settings."""
+def _images(images: Any, settings: dict[str, Any], *, raises: bool) -> tuple[list[Image], bool]:
+    """The images of a call, and whether there were several; takes the channel order out of the settings.
+
+    Raises:
+        ImageError: some cannot be read, and it shall be raised: nothing is asked about a list with one of these.
+    """
     order = settings.pop("input_color_format", None)
     if order not in (None, "bgr", "rgb"):
         raise ValueError(f'input_color_format={order!r}; "bgr" or "rgb" would fit')
-    many = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
-    return [_image(image, order) for image in (images if many else [images])], many
-
-
-def _image(value: Any, order: ColourFormat | None) -> Image:
-    if isinstance(value, torch.Tensor):
-        array = _tensor_pixels(value)
-        return Image.load(array if order == "bgr" else np.ascontiguousarray(array[:, :, ::-1]))
-    if order == "rgb" and isinstance(value, np.ndarray) and value.ndim == 3:
-        value = np.ascontiguousarray(value[:, :, [2, 1, 0, *range(3, value.shape[2])]])
-    return Image.load(value)
-
-
-def _tensor_pixels(tensor: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A tensor `[3, h, w]` as uint8 `[h, w, 3]`, its channels as they are."""
-    if tensor.ndim != 3 or tensor.shape[0] != 3:
-        raise ValueError(f"a tensor {list(tensor.shape)} is not an image; [3, height, width] would fit")
-    moved = tensor.detach().cpu().permute(1, 2, 0)
-    if moved.is_floating_point():
-        if moved.numel() and (float(moved.min()) < 0 or float(moved.max()) > 1):
-            raise ValueError("a float tensor holds values within 0 and 1; uint8 holds 0 to 255")
-        moved = (moved * 255).round()
-    return np.ascontiguousarray(moved.to(torch.uint8).numpy())
+    several = list(images) if isinstance(images, (list, tuple)) else batch_of(images)
+    loaded, wrong = list[Image](), list[str]()
+    for place, image in enumerate([images] if several is None else several):
+        try:
+            loaded.append(Image.load(image, order=order))
+            _ = loaded[-1].array
+        except ImageError as error:
+            loaded[place:] = [Image.unreadable(error)]
+            wrong.append(str(error) if several is None else f"images[{place}]: {error}")
+    if wrong and raises:
+        more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+        raise ImageError("; ".join(wrong[:_TOLD]) + more)
+    return loaded, several is not None
 
 
 def _regions_of_images(xyxy: Any, count: int) -> list[Any]:

@@ -24,7 +24,7 @@ from workflow_engine.block import (
 from workflow_engine.bounds import Bounded
 from workflow_engine.contribution import Plugin
 from workflow_engine.current import Run, current_run
-from workflow_engine.data import Image, ImageError
+from workflow_engine.data import Image
 from workflow_engine.errors import (
     PluginError,
     Problem,
@@ -41,6 +41,7 @@ from workflow_engine.executor import Cancellation
 from workflow_engine.hookspecs import hookimpl
 from workflow_engine.kinds import Kind
 from workflow_engine.origin import Origin, ViewError
+from workflow_engine.pictures import ImageError
 from workflow_engine.plugins import PluginWarning, Registry, build_registry, registry
 from workflow_engine.profile import Profile, profiled, record
 from workflow_engine.report import ElementError, RunReport, Skip, StepReport

@@ -1,54 +1,46 @@
 """`Image`: the pixels blocks work on, with the way back to the image they were cut from.
 
 Pixels are BGR `uint8` arrays `[height, width, 3]`, as OpenCV has them (`[height, width]` where a block made grey ones).
-They are read-only: a block that draws copies first, so that nobody's input changes. Files and bytes are decoded on first
+They are read-only: a block that draws copies first, so that nobody's input changes. Image files are decoded on first
 use. numpy, OpenCV and Pillow are imported on first use too, because checking a workflow needs none of them.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
-import io
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from workflow_engine.errors import a
+from workflow_engine.arrays import Order
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin
+from workflow_engine.pictures import ImageError, Picture
+from workflow_engine.sources import Reader, source_of
 
 if TYPE_CHECKING:
-    import urllib.request as urllib_request
-
     import cv2
     import numpy as np
     from numpy.typing import NDArray
-    from PIL import Image as PilImage
-    from PIL import ImageOps
 
     Pixels = NDArray[np.uint8]
 else:
     cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
-    PilImage = LazyModule("PIL.Image")
-    ImageOps = LazyModule("PIL.ImageOps")
-    urllib_request = LazyModule("urllib.request")
 
-_URL_TIMEOUT_SECONDS = 30
-_reading = threading.Lock()
-"""Held while a file is decoded: images are decoded once, whoever asks first."""
-
-
-class ImageError(ValueError):
-    """A value cannot be read as an image; the message says what it was and what would fit."""
+_READING: Final = tuple(threading.Lock() for _ in range(16))
+"""One of them is held while a file is decoded: an image is decoded once, whoever asks first, and several at a time."""
 
 
 class Image:
-    """An image of a workflow.
+    """An image of a workflow. `Image.load` makes one of whatever a caller has.
+
+    Args:
+        pixels: its pixels, or what reads the picture when it is first used. An array is kept as it is, not copied: it belongs
+            to the image from then on.
+        bgra: the colours as they are without the white behind them, and how opaque, where some are transparent.
 
     Attributes:
         name: where it came from, for people (a file name, or empty).
@@ -57,13 +49,13 @@ class Image:
         frame: which frame of its video it is, the first being 1; None likewise.
     """
 
-    __slots__ = ("_alpha", "_digest", "_origin", "_pixels", "_read", "frame", "name", "parent", "seconds")
+    __slots__ = ("_bgra", "_digest", "_origin", "_pixels", "_read", "frame", "name", "parent", "seconds")
 
     def __init__(
         self,
-        pixels: Pixels | Callable[[], Pixels],
+        pixels: Pixels | Reader,
         *,
-        alpha: Callable[[], Pixels | None] | None = None,
+        bgra: Pixels | None = None,
         name: str = "",
         parent: Image | None = None,
         origin: Origin | None = None,
@@ -75,10 +67,10 @@ class Image:
         self.frame = frame
         self.parent = parent
         self._origin = origin
-        self._read: Callable[[], Pixels] | None = None
+        self._read: Reader | None = None
         self._pixels: Pixels | None = None
         self._digest: bytes | None = None
-        self._alpha: Callable[[], Pixels | None] | Pixels | None = alpha
+        self._bgra = None if bgra is None else _read_only(bgra)
         if callable(pixels):
             self._read = pixels
         else:
@@ -88,15 +80,19 @@ class Image:
     def array(self) -> Pixels:
         """The pixels, BGR `uint8` `[height, width, 3]` or grey `[height, width]`, read-only.
 
+        Where the picture is transparent, it is laid on white.
+
         Raises:
             ImageError: the file or the bytes cannot be decoded.
         """
         if self._pixels is not None:
             return self._pixels
-        with _reading:
+        with _READING[id(self) // 64 % len(_READING)]:
             if self._pixels is None:
                 assert self._read is not None
-                self._pixels = _read_only(self._read())
+                pixels, bgra = self._read()
+                self._bgra = None if bgra is None else _read_only(bgra)
+                self._pixels = _read_only(pixels)
                 self._read = None
             return self._pixels
 
@@ -107,15 +103,19 @@ class Image:
         return array if array.ndim == 3 else _read_only(_converted(array, cv2.COLOR_GRAY2BGR))
 
     @property
-    def alpha(self) -> Pixels | None:
-        """How opaque every pixel is, `uint8` `[height, width]`, read-only; None where the file or array does not say.
+    def bgra(self) -> Pixels:
+        """The colours without the white behind them, and how opaque they are, `[height, width, 4]`, read-only.
 
-        It is read when first asked for, which only pictures that are laid upon others are.
+        This is what is laid upon other pictures.
         """
-        if callable(self._alpha):
-            found = self._alpha()
-            self._alpha = None if found is None else _read_only(found)
-        return self._alpha
+        array = self.bgr
+        return self._bgra if self._bgra is not None else _read_only(_converted(array, cv2.COLOR_BGR2BGRA))
+
+    @property
+    def alpha(self) -> Pixels | None:
+        """How opaque every pixel is, `uint8` `[height, width]`, read-only; None where all of them are wholly opaque."""
+        _ = self.array
+        return None if self._bgra is None else self._bgra[:, :, 3]
 
     @property
     def digest(self) -> bytes:
@@ -161,12 +161,9 @@ class Image:
         if left >= right or top >= bottom:
             raise ImageError(f"the box ({x1}, {y1}, {x2}, {y2}) holds no pixel of the {width}x{height} image")
         origin = self.origin.part(left, top, right - left, bottom - top)
-        alpha = None if self._alpha is None else partial(self._part_of_alpha, slice(top, bottom), slice(left, right))
+        bgra = None if self._bgra is None else self._bgra[top:bottom, left:right]
         pixels = array[top:bottom, left:right]
-        return Image(pixels, alpha=alpha, name=self.name, parent=self, origin=origin, seconds=self.seconds, frame=self.frame)
-
-    def _part_of_alpha(self, rows: slice, columns: slice) -> Pixels | None:
-        return None if self.alpha is None else self.alpha[rows, columns]
+        return Image(pixels, bgra=bgra, name=self.name, parent=self, origin=origin, seconds=self.seconds, frame=self.frame)
 
     def derive(self, pixels: Pixels) -> Image:
         """New pixels for the same view (drawn on, blurred, resized): coordinates still lead to the same root."""
@@ -185,7 +182,7 @@ class Image:
             return self
         return Image(
             self.array,
-            alpha=None if self._alpha is None else partial(getattr, self, "alpha"),
+            bgra=self._bgra,
             name=self.name or image.name,
             parent=image.parent,
             origin=image.origin,
@@ -216,16 +213,16 @@ class Image:
     def __getstate__(self) -> dict[str, Any]:
         """All of it with the pixels, read if they were not: a file may not be there where a copy is made of this."""
         try:
-            _ = self.array, self.alpha
-        except ImageError as error:
-            unread: dict[str, Any] = {"_read": partial(_unreadable, error), "_alpha": None}
+            _ = self.array
+        except Exception as error:
+            unread = {"_read": partial(_unreadable, error)}
             return {name: getattr(self, name) for name in self.__slots__} | unread
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        for name in ("_pixels", "_alpha"):
+        for name in ("_pixels", "_bgra"):
             if state[name] is not None:
                 setattr(self, name, _read_only(state[name]))
 
@@ -234,40 +231,38 @@ class Image:
         return f"Image({self.name!r}, {size})" if self.name else f"Image({size})"
 
     @classmethod
-    def load(cls, value: Any, *, allow_urls: bool = False) -> Image:
-        """Make an image of what a caller has: a path, bytes, base64, numpy (BGR), PIL, a URL, or an `Image`.
+    def load(cls, value: Any, *, allow_urls: bool = False, order: Order | None = None) -> Image:
+        """Make an image of what a caller has. It is taken at once: what happens to the value afterwards changes nothing.
 
         Args:
-            value: a path or `data:`/base64 text, the bytes of an image file, a `uint8` array `[h, w]`, `[h, w, 3]` (BGR)
-                or `[h, w, 4]` (BGRA), a PIL image, or `{"type": "base64" | "url" | "file" | "numpy_object", "value": ...}`.
-            allow_urls: whether http(s) addresses may be fetched.
+            value: an `Image`; a path; base64 text, in either alphabet and with or without line breaks, padding and the head
+                of a `data:` URL; an http(s) URL; the bytes of an image file, or a file object; a PIL image of any mode; an
+                array of numpy in BGR, `[h, w, 3]`, BGRA, `[h, w, 4]`, or grey, `[h, w]`; a tensor of torch, JAX or TensorFlow
+                in RGB, `[3, h, w]` or `[h, w, 3]`, with 4 channels RGBA, with 1 grey; or one of these as `{"type": "base64" |
+                "url" | "file" | "numpy_object" | "pil", "value": ...}`. Numbers are `uint8`, `uint16`, booleans, or other
+                whole numbers within 0 and 255; those of tensors may be fractions within 0 and 1.
+            allow_urls: whether http(s) addresses may be fetched, when the image is first used.
+            order: the order of the channels of an array or tensor, where it is another one.
 
         Raises:
-            ImageError: the value is nothing of these, or its file is missing; broken files are told when first used.
+            ImageError: the value is nothing of these, or its file cannot be read. What cannot be decoded or fetched is told
+                when the image is first used.
         """
         if isinstance(value, Image):
             return value
-        if isinstance(value, dict):
-            return cls.load(_unwrap(value), allow_urls=allow_urls)
-        if isinstance(value, str):
-            return _from_text(value, allow_urls)
-        if isinstance(value, Path):
-            return _from_path(value)
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            data = bytes(value)
-            return _from_bytes(data, "the bytes")
-        if hasattr(value, "convert") and hasattr(value, "getbands"):
-            return cls(_from_pil(value), alpha=partial(_alpha_of_pil, value) if "A" in value.getbands() else None)
-        if hasattr(value, "__array__"):
-            array = np.asarray(value)
-            return cls(_from_array(array), alpha=(lambda: array[:, :, 3]) if array.shape[2:] == (4,) else None)
-        raise ImageError(
-            f"{a(value)} is not an image; a path, bytes, base64 text, a numpy array (BGR), a PIL image or a URL would fit"
-        )
+        picture, name = source_of(value, allow_urls=allow_urls, order=order)
+        if isinstance(picture, Picture):
+            return cls(picture.pixels, bgra=picture.bgra, name=name)
+        return cls(picture, name=name)
+
+    @classmethod
+    def unreadable(cls, error: Exception) -> Image:
+        """An image that raises an error when it is used: it stands for what cannot be read."""
+        return cls(partial(_unreadable, error))
 
 
-def _unreadable(error: ImageError) -> Pixels:
-    """Stands for the pixels of a copy of an image that could not be read."""
+def _unreadable(error: Exception) -> Picture:
+    """Stands for the picture of an image that could not be read."""
     raise error
 
 
@@ -275,102 +270,6 @@ def _read_only(pixels: Pixels) -> Pixels:
     view: Pixels = pixels.view()
     view.flags.writeable = False
     return view
-
-
-def _unwrap(value: dict[str, Any]) -> Any:
-    """The payload of `{"type": ..., "value": ...}`, the form of the HTTP clients of the language."""
-    if "value" not in value:
-        raise ImageError('an image given as an object needs "value": {"type": "base64", "value": "..."} would fit')
-    return value["value"]
-
-
-def _from_text(text: str, allow_urls: bool) -> Image:
-    if text.startswith(("http://", "https://")):
-        if not allow_urls:
-            raise ImageError(f"`{text}` is a URL and fetching is not allowed; `allow_urls=True` (`--allow-urls`) allows it")
-        return Image(lambda: _decode(_fetch(text), f"`{text}`"), alpha=lambda: _alpha(_fetch(text)), name=text)
-    if text.startswith("data:"):
-        return _from_base64(text.partition(",")[2])
-    path = Path(text)
-    if len(text) < 4096 and path.is_file():
-        return _from_path(path)
-    if len(text) > 64:
-        return _from_base64(text)
-    raise ImageError(f"`{text}` is not a file; a path, base64 text or a URL would fit")
-
-
-def _from_path(path: Path) -> Image:
-    if not path.is_file():
-        raise ImageError(f"`{path}` is not a file")
-    return Image(lambda: _decode(path.read_bytes(), f"`{path}`"), alpha=lambda: _alpha(path.read_bytes()), name=path.name)
-
-
-def _from_base64(text: str) -> Image:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ImageError(f"the text `{text[:40]}...` is neither a file nor base64") from None
-    return _from_bytes(data, "the base64 text")
-
-
-def _from_bytes(data: bytes, what: str) -> Image:
-    """An image file in memory; it is kept for its alpha where it has one."""
-    return Image(lambda: _decode(data, what), alpha=partial(_alpha, data) if _has_alpha(data) else None)
-
-
-def _has_alpha(data: bytes) -> bool:
-    """Whether a PNG or WebP file says that it has alpha, by its head."""
-    if data.startswith(b"\x89PNG"):
-        return data[25:26] in (b"\x04", b"\x06") or b"tRNS" in data[:2048]
-    return data[8:16] == b"WEBPVP8L" or (data[8:16] == b"WEBPVP8X" and len(data) > 20 and bool(data[20] & 16))
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with urllib_request.urlopen(url, timeout=_URL_TIMEOUT_SECONDS) as answer:
-            data: bytes = answer.read()
-    except OSError as error:
-        raise ImageError(f"`{url}` cannot be fetched: {error}") from error
-    return data
-
-
-def _decode(data: bytes, what: str) -> Pixels:
-    """Decode an image file; the camera's rotation (EXIF) is applied."""
-    buffer = np.frombuffer(data, np.uint8)
-    pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if len(buffer) else None
-    if pixels is None:
-        raise ImageError(f"{what} cannot be decoded as an image ({len(data)} bytes); PNG, JPEG, WebP, BMP or TIFF would fit")
-    return np.asarray(pixels, np.uint8)
-
-
-def _alpha(data: bytes) -> Pixels | None:
-    """The alpha of an image file, or None; the camera's rotation is applied, as to the pixels."""
-    try:
-        with PilImage.open(io.BytesIO(data)) as opened:
-            image = ImageOps.exif_transpose(opened)
-            return _alpha_of_pil(image.convert("RGBA")) if image.has_transparency_data else None
-    except OSError:  # OpenCV reads some files that Pillow does not
-        return None
-
-
-def _alpha_of_pil(image: Any) -> Pixels:
-    return np.asarray(image.getchannel("A"), np.uint8)
-
-
-def _from_pil(image: Any) -> Pixels:
-    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
-
-
-def _from_array(array: NDArray[Any]) -> Pixels:
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ImageError(
-            f"an array {list(array.shape)} of {array.dtype} is not an image; uint8 [height, width, 3] in BGR order would fit"
-        )
-    if array.size == 0:
-        raise ImageError(f"an array {list(array.shape)} holds no pixels")
-    return _converted(array, cv2.COLOR_BGRA2BGR) if array.ndim == 3 and array.shape[2] == 4 else array
 
 
 def _converted(pixels: Pixels, code: int) -> Pixels:

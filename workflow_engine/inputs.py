@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workflow_engine.data import Image, ImageError
+from workflow_engine.arrays import batch_of
+from workflow_engine.data import Image
 from workflow_engine.errors import Problem, WorkflowInputError, did_you_mean, listing
 from workflow_engine.language import said
 from workflow_engine.lineage import RUN
@@ -14,8 +15,41 @@ from workflow_engine.report import ElementError, Failed
 from workflow_engine.state import LiveLevel, RunState
 
 
+class Part(list[Any]):
+    """The images of one run of a stream, taken from whoever gave them.
+
+    Attributes:
+        first: the place of the first of them in the stream.
+    """
+
+    def __init__(self, images: Iterable[Any], first: int) -> None:
+        super().__init__(images)
+        self.first = first
+
+
+def taken(value: Any, depth: int, *, allow_urls: bool) -> Any:
+    """An image, or lists of images so many levels deep, as they are now, to be used later.
+
+    What cannot be read becomes an image that says so when it is used.
+    """
+    if depth > 1:
+        inner = value if isinstance(value, (list, tuple)) else [value]
+        return [taken(one, depth - 1, allow_urls=allow_urls) for one in inner]
+    try:
+        return Image.load(value, allow_urls=allow_urls)
+    except Exception as error:  # whatever it is, its element fails alone
+        return Image.unreadable(error)
+
+
 def load_inputs(plan: Plan, given: Mapping[str, Any], *, allow_urls: bool) -> RunState:
     """Lay out the inputs of a run. What the caller gave is never changed.
+
+    An image that cannot be read is no reason to stop: its element fails, and the others go on.
+
+    Args:
+        plan: what will be executed.
+        given: the inputs by name.
+        allow_urls: whether images may be fetched from http(s) addresses.
 
     Raises:
         WorkflowInputError: with a problem for every input that is missing, unknown, or does not fit.
@@ -26,7 +60,7 @@ def load_inputs(plan: Plan, given: Mapping[str, Any], *, allow_urls: bool) -> Ru
         for name in given
         if name not in names
     ]
-    state = RunState(plan)
+    state = RunState(plan, max((value.first for value in given.values() if isinstance(value, Part)), default=0))
     batches: dict[str, list[Any]] = {}
     for item in plan.inputs:
         if item.required and item.name not in given:
@@ -71,7 +105,8 @@ def _as_list(value: Any) -> list[Any]:
     """One value for one image, or one per image."""
     if isinstance(value, (list, tuple)):
         return list(value)
-    return list(value) if getattr(value, "ndim", 0) == 4 else [value]
+    batch = batch_of(value)
+    return [value] if batch is None else batch
 
 
 def _batch_size(batches: Mapping[str, list[Any]], problems: list[Problem]) -> int:
@@ -112,15 +147,15 @@ def _levels_down_to(state: RunState, item: PlannedInput) -> list[int]:
 
 
 def _load_element(state: RunState, item: PlannedInput, position: int, value: Any, allow_urls: bool) -> Any:
-    value = _deserialise(item, value, allow_urls=allow_urls)
-    if not item.is_image:
-        return value
+    if not item.is_image or isinstance(value, (list, tuple)):  # a list in place of an image is nested wrongly
+        return _deserialise(item, value, allow_urls=allow_urls)
     try:
-        _ = value.array
-    except ImageError as error:  # a broken file fails alone
-        what = ElementError(f"$inputs.{item.name}", "", state.index(item.level, position), "ImageError", str(error))
-        return Failed(what, error)
-    return value
+        image = Image.load(value, allow_urls=allow_urls)
+        _ = image.array
+    except Exception as error:  # whatever it is, it fails alone
+        index = state.index(item.level, position)
+        return Failed(ElementError(f"$inputs.{item.name}", "", index, type(error).__name__, str(error)), error)
+    return image
 
 
 def _deserialise(item: PlannedInput, value: Any, *, allow_urls: bool) -> Any:

@@ -43,9 +43,14 @@ class Values:
 
 @dataclass
 class RunState:
-    """Everything a run has so far."""
+    """Everything a run has so far.
+
+    Attributes:
+        first: the place of its first image in the stream it belongs to.
+    """
 
     plan: Plan
+    first: int = 0
     levels: dict[int, LiveLevel] = field(default_factory=lambda: {RUN: LiveLevel([0], [0, 1])})
     columns: dict[Column, Values] = field(default_factory=dict)
     decisions: dict[str, list[Any]] = field(default_factory=dict)
@@ -75,7 +80,7 @@ class RunState:
         return [items[position] for position in positions]
 
     def index(self, level: int, position: int) -> tuple[int, ...]:
-        """The index of an element: (image, crop, ...)."""
+        """The index of an element: (image, crop, ...), where the image is counted from the beginning of the stream."""
         index: list[int] = []
         current: int | None = level
         while current is not None and current != RUN:
@@ -83,6 +88,8 @@ class RunState:
             parent = live.parents[position]
             index.append(position - live.starts[parent])
             position, current = parent, self.plan.levels[current].parent
+        if self.plan.of_images(level):
+            index[-1] += self.first
         return tuple(reversed(index))
 
     def children(self, level: int) -> Iterable[slice]:

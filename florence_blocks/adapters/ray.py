@@ -58,7 +58,7 @@ def _column(batch: Mapping[str, Any], wanted: Reference) -> Iterator[Any]:
         raise ValueError(f"there is no column {name!r}; the batch has {', '.join(batch)}")
     for value in batch[name]:
         if wanted.literal is None:  # images alone have no literals
-            yield Image.load(np.ascontiguousarray(value[..., ::-1]) if getattr(value, "ndim", 0) == 3 else value)
+            yield Image.load(value, order="rgb")
         else:
             plain = _plain(value)
             yield wanted.literal.validate_python(deserialise(plain) if isinstance(plain, dict) else plain)

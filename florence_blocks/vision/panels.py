@@ -219,8 +219,7 @@ class IconVisualization(Block):
     ) -> Image:
         """The image of one element with its icons."""
         canvas = image.bgr.copy()
-        opaque = np.full(icon.array.shape[:2], 255, np.uint8) if icon.alpha is None else icon.alpha
-        mark = sv.letterbox_image(np.dstack([icon.bgr, opaque]), (icon_width, icon_height))
+        mark = sv.letterbox_image(icon.bgra, (icon_width, icon_height))
         if mode == "static":
             left = x_position if x_position >= 0 else image.width + x_position - icon_width
             top = y_position if y_position >= 0 else image.height + y_position - icon_height

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import threading
 import time
 from pathlib import Path
@@ -317,15 +318,43 @@ def test_images_come_in_every_form(tmp_path: Path) -> None:
     assert rows(WIDTH, image=forms) == [7] * len(forms)
 
 
-@pytest.mark.parametrize("wrong", ["missing.png", 5, np.zeros((4, 7, 3)), np.zeros((0, 7, 3), np.uint8), {"type": "base64"}])
-def test_what_is_no_image_is_told_by_position(wrong: Any) -> None:
-    with pytest.raises(WorkflowInputError, match=r"image\[1\]"):
-        WIDTH.run(image=[np.zeros((4, 7, 3), np.uint8), wrong])
+@pytest.mark.parametrize(
+    "wrong",
+    ["missing.png", "", "a\0b", "x" * 300, ".", None, 5, object(), np.zeros((4, 7, 3)), np.zeros((0, 7, 3), np.uint8), b"",
+     {"type": "base64"}, {"type": "file", "value": 7}, {}],
+)  # fmt: skip
+def test_what_is_no_image_fails_alone_with_its_place(wrong: Any) -> None:
+    good = np.zeros((4, 7, 3), np.uint8)
+    result = WIDTH.run(image=[good, wrong, good])
+    assert [row["o"] for row in result.outputs] == [7, None, 7]
+    (error,) = result.report.errors
+    assert (error.step, error.element, error.type) == ("$inputs.image", (1,), "ImageError") and error.message
+    (alone,) = WIDTH.run(image=wrong).report.errors
+    assert alone.element == (0,) and alone.message == error.message
+
+
+def test_files_that_cannot_be_read_fail_alone(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "good.png"), np.zeros((4, 7, 3), np.uint8))
+    (tmp_path / "d.png").mkdir()
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "empty.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
+    names = ["good", "d", "dangling", "empty", "pipe"]
+    result = WIDTH.run(image=[tmp_path / f"{name}.png" for name in names])
+    assert [row["o"] for row in result.outputs] == [7, None, None, None, None]
+    told = [error.message for error in result.report.errors]
+    wanted = ["is a folder", "a link to nothing", "cannot be decoded", "a device or a pipe"]
+    assert all(said in message for said, message in zip(wanted, told, strict=True))
+
+
+def test_lists_in_place_of_images_are_nested_wrongly() -> None:
+    good = np.zeros((4, 7, 3), np.uint8)
+    with pytest.raises(WorkflowInputError, match=r"image\[0\]: a list is not an image"):
+        WIDTH.run(image=[[good, good], [good]])
 
 
 def test_urls_are_refused_unless_allowed() -> None:
-    with pytest.raises(WorkflowInputError, match="allow_urls"):
-        WIDTH.run(image="http://127.0.0.1:9/a.png")
+    assert "allow_urls" in WIDTH.run(image="http://127.0.0.1:9/a.png").report.errors[0].message
     result = WIDTH.run(image="http://127.0.0.1:9/a.png", allow_urls=True)
     assert "cannot be fetched" in result.report.errors[0].message
 

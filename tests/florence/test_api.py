@@ -19,7 +19,7 @@ from florence_blocks.demo import draw_scene
 from florence_blocks.demo.metrics import iou
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS
-from workflow_engine import Image
+from workflow_engine import Image, ImageError, compile
 
 SCENE = draw_scene(21, shapes=3, words=1)
 OTHER = draw_scene(22, width=320, height=240, shapes=2, words=1)
@@ -48,6 +48,7 @@ def test_every_form_of_an_image_gives_the_same_answer(model: Florence2, tmp_path
     forms: list[tuple[Any, dict[str, Any]]] = [
         (path, {}), (str(path), {}), (PilImage.fromarray(rgb), {}), (bgra, {}), (rgb, {"input_color_format": "rgb"}),
         (tensor, {}), (tensor.float() / 255, {}), (tensor.flip(0), {"input_color_format": "bgr"}),
+        (tensor.permute(1, 2, 0), {}), ((tensor.float() / 255).requires_grad_(), {}), (path.read_bytes(), {}),
     ]  # fmt: skip
     for form, options in forms:
         assert np.array_equal(model.detect_objects(form, **options).xyxy, want.xyxy), type(form)
@@ -61,6 +62,42 @@ def test_answers_are_copied_with_everything_they_say(model: Florence2, copied: A
     assert model.answer([copied(request)]) == [answer]
     found = model.detect_objects(SCENE.image)
     assert copied(found) == found and copied(found).metadata == found.metadata
+
+
+def test_a_model_and_a_workflow_read_arrays_and_tensors_alike(model: Florence2) -> None:
+    definition = {"version": "1.0", "inputs": [{"type": "WorkflowImage", "name": "image"}],
+                  "steps": [{"type": "florence/caption@v1", "name": "s", "images": "$inputs.image"}],
+                  "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s.caption"}]}  # fmt: skip
+    workflow = compile(definition)
+    rgb = torch.from_numpy(np.ascontiguousarray(SCENE.image[:, :, ::-1]))
+    want = model.caption_image(SCENE.image)
+    for form in (SCENE.image, rgb, rgb.permute(2, 0, 1), rgb.permute(2, 0, 1).float() / 255):
+        assert model.caption_image(form) == want
+        assert [row["o"] for row in workflow.run(image=form).outputs] == [want]
+        batch = np.stack([form] * 2) if isinstance(form, np.ndarray) else torch.stack([form] * 2)
+        assert model.caption_image(batch) == [want] * 2
+        assert [row["o"] for row in workflow.run(image=batch).outputs] == [want] * 2
+
+
+def test_images_that_cannot_be_read_are_told_with_their_places_before_anything_is_asked(model: Florence2) -> None:
+    asked = model.stats()["requests"]
+    with pytest.raises(ImageError, match=r"images\[1\]: `missing.png` is not a file.*; images\[3\]: the bytes cannot"):
+        model.caption_image([SCENE.image, "missing.png", OTHER.image, b"no image"])
+    with pytest.raises(ImageError, match=r"images\[9\]: nothing .*; and 20 more$"):
+        model.caption_image_region([None] * 30, [0, 0, 10, 10])
+    assert model.stats()["requests"] == asked
+
+
+def test_images_that_cannot_be_read_are_exceptions_among_the_results_if_asked(model: Florence2) -> None:
+    given = [SCENE.image, "missing.png", OTHER.image, b"no image"]
+    one, missing, other, broken = model.caption_image(given, return_exceptions=True)
+    assert [one, other] == model.caption_image([SCENE.image, OTHER.image])
+    assert isinstance(missing, ImageError) and isinstance(broken, ImageError) and "missing.png" in str(missing)
+    first, (second,) = model.ocr_image_region(
+        ["missing.png", SCENE.image], [[0, 0, 9, 9], [[0, 0, 9, 9]]], return_exceptions=True
+    )
+    assert isinstance(first, ImageError) and isinstance(second, str)
+    assert isinstance(model.caption_image(None, return_exceptions=True), ImageError)
 
 
 def test_granularities_say_more_and_more(model: Florence2) -> None:

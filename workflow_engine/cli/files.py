@@ -17,7 +17,7 @@ class SourceError(WorkflowError):
     """A file, folder or pattern gives no images."""
 
 
-def find_images(sources: list[str]) -> list[Any]:
+def find_images(sources: list[str], *, allow_urls: bool = False) -> list[Any]:
     """Files as they are, the images of folders (not of folders inside), the matches of patterns; in order.
 
     Raises:
@@ -27,6 +27,8 @@ def find_images(sources: list[str]) -> list[Any]:
     for source in sources:
         path = Path(source)
         if source.startswith(("http://", "https://")):
+            if not allow_urls:
+                raise SourceError(f"`{source}` is a URL; --allow-urls lets images be fetched")
             found.append(source)
         elif path.is_dir():
             found += _some(sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), source, "holds no images")

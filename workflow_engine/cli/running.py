@@ -120,7 +120,7 @@ def _closing(results: Results | None) -> Iterator[None]:
 def _sources(name: str | None, options: RunOptions) -> Sequence[Any] | Video:
     """What the workflow runs on: files in order, or the frames of a video."""
     if options.frames is None:
-        found = find_images(options.images) if name else []
+        found = find_images(options.images, allow_urls=options.allow_urls) if name else []
         if name and not found:
             raise ArgumentError(f"`{name}` needs images: files, folders or glob patterns; or --video")
         return found
