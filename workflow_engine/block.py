@@ -316,6 +316,11 @@ class Block(ABC):
         return None
 
     @classmethod
+    def remembers(cls, manifest: Any) -> bool:
+        """Whether a step with this manifest is stateful, for blocks of which it depends on their fields."""
+        return cls.stateful
+
+    @classmethod
     def has_fixed_outputs(cls) -> bool:
         """Whether every step of this block has the same outputs."""
         return cls.outputs_of.__func__ is Block.outputs_of.__func__  # type: ignore[attr-defined]

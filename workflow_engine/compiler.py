@@ -263,6 +263,7 @@ def _plan_step(state: _Compilation, draft: Draft, views: Views) -> PlannedStep:
         outputs=draft.outputs,
         gates=tuple((gate, state.run_levels[gate]) for gate in state.gates.get(draft.name, ())),
         needs=frozenset(state.needs[draft.name]),
+        stateful=draft.block.remembers(draft.manifest),
         viewing=views.of(draft, state.output_levels[draft.name]),
     )
 

@@ -84,6 +84,7 @@ _NAMES_ONLY: Final = (
     "semantic_segmentation_prediction", "qr_code_detection", "bar_code_detection", "prediction_type", "parent_id",
     "image_metadata", "inference_id", "secret", "embedding", "tensor", "timestamp", "serialised_payloads", "detection",
     "roboflow_model_id", "roboflow_project", "roboflow_api_key", "roboflow_managed_key", "image_keypoints",
+    "ROBOFLOW_MANAGED_KEY", "action_recognition_prediction", "detections_overlaps", "labeled_points", "roboflow_solution",
 )  # fmt: skip
 
 STANDARD_KINDS: Final = (

@@ -117,6 +117,7 @@ class PlannedStep:
         bound: the fields with values from elsewhere.
         gates: the flow-control steps whose targets it is among, each with its level.
         needs: the steps that must have run before.
+        stateful: whether its block keeps something from one element to the next.
         viewing: how the coordinates of its values go with images.
         pace: how long its elements take.
     """
@@ -131,6 +132,7 @@ class PlannedStep:
     outputs: Mapping[str, Output]
     gates: tuple[tuple[str, int], ...]
     needs: frozenset[str]
+    stateful: bool
     viewing: Viewing
     pace: Pace = field(default_factory=Pace, compare=False, repr=False)
 

@@ -169,7 +169,7 @@ class Workflow:
             raise WorkflowInputError([Problem(chosen, "given twice: the images of the stream are for this input")])
         if batch < 1 or ahead < 1:
             raise ValueError(f"batch={batch}, ahead={ahead}; numbers of at least 1 would fit")
-        stateful = any(step.block.stateful for step in self.plan.steps)
+        stateful = any(step.stateful for step in self.plan.steps)
         workflow = self._with(anew(self.plan)) if stateful else self
         size = None if self.plan.joining() else batch
         return Stream(workflow, images, chosen, given, batch=size, ahead=1 if stateful else ahead,

@@ -161,16 +161,19 @@ class DetectionsClassesReplacement(Block):
     outputs = DETECTIONS_OUTPUT
     dimension = -1
     inner = ("classification_predictions",)
+    accepts_missing = True
 
     def run(
         self,
-        object_detection_predictions: sv.Detections,
+        object_detection_predictions: sv.Detections | None,
         classification_predictions: list[Any],
         fallback_class_name: str | None,
         fallback_class_id: int | None,
-    ) -> sv.Detections:
-        """The renamed detections of one image."""
+    ) -> sv.Detections | None:
+        """The renamed detections of one image; nothing where there are no detections to rename."""
         found, answers = object_detection_predictions, classification_predictions
+        if found is None:
+            return None
         if len(found) != len(answers):
             raise ValueError(f"{len(found)} detections and {len(answers)} answers; one answer per detection would fit")
         named = [(place, *_leading(answer)) for place, answer in enumerate(answers)]

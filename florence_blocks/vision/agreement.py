@@ -278,7 +278,7 @@ class OverlapAnalysis(Block):
     class Manifest(BlockManifest):
         """The fields of the step."""
 
-        type: Literal["vision/overlap_analysis@v1", "roboflow_core/overlap_analysis@v1"]
+        type: Literal["vision/overlap_analysis@v1", "roboflow_core/overlap_analysis@v1", "OverlapAnalysis"]
         reference_predictions: DetectionsReference = Field(description="the things that are covered")
         candidate_predictions: DetectionsReference = Field(description="the things that cover them")
         min_overlap: Value[Share] = Field(0.1, description="the least share of the reference's area that is covered")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share
-from florence_blocks.vision.together import Overlap, cleared, together
+from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Share, VersionedManifest
+from florence_blocks.vision.together import Overlap, OverlapMeasure, cleared, together
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Value
 from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
@@ -20,6 +20,7 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
 
+MEASURES = "what the overlap is compared with: the union (iou), or the smaller of the two (ios), so that a part is the whole"
 Threshold = Annotated[Share, Field(description="how much two boxes or masks overlap to be the same thing")]
 
 
@@ -39,6 +40,7 @@ class DetectionsCombine(Block):
         prediction_two: DetectionsReference | None = Field(None, description="one more of them, as the field spells it")
         overlap: Value[Overlap] = Field("none", description="none, nms (the surest stays), nmm (joined) or wbf (their mean)")
         iou_threshold: Value[Threshold] = 0.5
+        overlap_metric: Value[OverlapMeasure] = Field("iou", description=MEASURES)
         class_agnostic: Value[bool] = Field(False, description="whether things of different classes can be the same")
 
         @model_validator(mode="after")
@@ -56,11 +58,13 @@ class DetectionsCombine(Block):
         prediction_two: sv.Detections | None,
         overlap: Overlap,
         iou_threshold: float,
+        overlap_metric: OverlapMeasure,
         class_agnostic: bool,
     ) -> sv.Detections:
         """The detections of one image."""
         parts = [*predictions, *(part for part in (prediction_one, prediction_two) if part is not None)]
-        return cleared(together(parts), overlap, iou_threshold, class_agnostic=class_agnostic, sources=len(parts))
+        return cleared(together(parts), overlap, iou_threshold, measure=overlap_metric, class_agnostic=class_agnostic,
+                       sources=len(parts))  # fmt: skip
 
 
 class DetectionsMerge(Block):
@@ -92,18 +96,25 @@ class DetectionsMerge(Block):
 class DetectionsStitch(Block):
     """Detections on slices or crops of an image as detections on the image; what two slices found alike comes once.
 
+    A thing that a slice cuts in two is found in parts: an overlap compared with the smaller of two boxes (`ios`) takes a part
+    for the whole, and `nmm` joins them.
+
     `{"type": "vision/detections_stitch@v1", "name": "all", "reference_image": "$inputs.image",
     "predictions": "$steps.detect.predictions"}`
     """
 
-    class Manifest(BlockManifest):
+    class Manifest(VersionedManifest):
         """The fields of the step."""
+
+        defaults_of = {"roboflow_core/detections_stitch@v1": {
+            "overlap_filtering_strategy": "nms", "overlap_metric": "iou"}}  # fmt: skip
 
         type: Literal["vision/detections_stitch@v1", "roboflow_core/detections_stitch@v1"]
         reference_image: ImageReference = Field(description="the image that was sliced")
         predictions: DetectionsReference = Field(description="the detections on its slices")
-        overlap_filtering_strategy: Value[Overlap] = Field("nms", description="none, nms, nmm (joined) or wbf (their mean)")
+        overlap_filtering_strategy: Value[Overlap] = Field("nmm", description="none, nms, nmm (joined) or wbf (their mean)")
         iou_threshold: Value[Threshold] = 0.3
+        overlap_metric: Value[OverlapMeasure] = Field("ios", description=MEASURES)
 
     outputs = DETECTIONS_OUTPUT
     dimension = -1
@@ -115,9 +126,10 @@ class DetectionsStitch(Block):
         predictions: list[sv.Detections | None],
         overlap_filtering_strategy: Overlap,
         iou_threshold: float,
+        overlap_metric: OverlapMeasure,
     ) -> sv.Detections:
         """The detections of one image; slices that were skipped have none."""
         parts: list[Any] = [part for part in predictions if part is not None]
         if not parts:
             return on_image(sv.Detections.empty(), reference_image)
-        return cleared(together(parts), overlap_filtering_strategy, iou_threshold)
+        return cleared(together(parts), overlap_filtering_strategy, iou_threshold, measure=overlap_metric)

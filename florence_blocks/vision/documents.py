@@ -14,17 +14,17 @@ from pydantic import Field, field_validator
 
 from florence_blocks.vision.fields import VersionedManifest
 from florence_blocks.vision.operations import Chain, each_operated
-from workflow_engine.block import Accepts, Block, BlockManifest, Output, Reference, Value
+from workflow_engine.block import Accepts, Block, BlockManifest, Output, Value
 from workflow_engine.bounds import Bounded
 from workflow_engine.detections import is_detections
 from workflow_engine.detections_json import serialise
-from workflow_engine.kinds import ANY, BOOLEAN, LANGUAGE_MODEL_OUTPUT, STRING
+from workflow_engine.kinds import ANY, BOOLEAN, STRING
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
 
 class CsvFormatter(Block):
-    """Values as a table in CSV: a row per element, or per item where columns are lists; a header first.
+    """Values as a table in CSV: a row per element, or per item where columns are lists (`lists`); a header first.
 
     Texts that spreadsheets would run as formulas are quoted. `{"type": "vision/csv_formatter@v1", "name": "table",
     "columns_data": {"word": "$steps.read.texts", "image": "$inputs.name"}}`
@@ -33,7 +33,7 @@ class CsvFormatter(Block):
     class Manifest(VersionedManifest):
         """The fields of the step."""
 
-        defaults_of = {"roboflow_core/csv_formatter@v1": {"timestamp": True, "table_of": "run"}}
+        defaults_of = {"roboflow_core/csv_formatter@v1": {"timestamp": True, "table_of": "run", "lists": "cell"}}
 
         type: Literal["vision/csv_formatter@v1", "roboflow_core/csv_formatter@v1"]
         columns_data: dict[str, Annotated[Value[Any], Accepts(ANY)]] = Field(description="values by column")
@@ -42,6 +42,7 @@ class CsvFormatter(Block):
         table_of: Literal["element", "run"] = Field(
             "element", description="a table for every element, or one for the whole run, which the last element that fits has"
         )
+        lists: Literal["rows", "cell"] = Field("rows", description="a row for every item of a list, or the list in one cell")
 
     outputs = {"csv_content": Output(STRING)}
     batched = True
@@ -52,12 +53,13 @@ class CsvFormatter(Block):
         columns_operations: list[dict[str, Chain]],
         timestamp: list[bool],
         table_of: list[str],
+        lists: list[str],
     ) -> list[Any]:
         """The tables; an element whose columns do not fit each other fails."""
         tables: list[Any] = []
         for columns, operations, timed in zip(columns_data, columns_operations, timestamp, strict=True):
             try:
-                tables.append(self._table(columns, operations, timed))
+                tables.append(self._table(each_operated(columns, operations), timed, spread=lists[0] == "rows"))
             except ValueError as error:
                 tables.append(error)
         if not tables or table_of[0] == "element":
@@ -69,9 +71,8 @@ class CsvFormatter(Block):
             tables[whole[-1]] = joined
         return tables
 
-    def _table(self, columns_data: dict[str, Any], columns_operations: dict[str, Chain], timestamp: bool) -> str:
-        columns = each_operated(columns_data, columns_operations)
-        lists = {name: list(value) for name, value in columns.items() if isinstance(value, (list, tuple))}
+    def _table(self, columns: dict[str, Any], timestamp: bool, *, spread: bool) -> str:
+        lists = {name: list(value) for name, value in columns.items() if spread and isinstance(value, (list, tuple))}
         lengths = {len(value) for value in lists.values()}
         if len(lengths) > 1:
             told = ", ".join(f"{name} {len(value)}" for name, value in lists.items())
@@ -129,9 +130,7 @@ class JsonParser(Block):
         """The fields of the step."""
 
         type: Literal["vision/json_parser@v1", "roboflow_core/json_parser@v1"]
-        raw_json: Annotated[Reference, Accepts(STRING, LANGUAGE_MODEL_OUTPUT)] = Field(
-            description="JSON, as it is or in a Markdown block"
-        )
+        raw_json: Value[str] = Field(description="JSON, as it is or in a Markdown block")
         expected_fields: list[str] = Field(description="the outputs of the step, beside error_status")
 
         @field_validator("expected_fields")

@@ -9,6 +9,7 @@ from pydantic import Field
 from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
 from florence_blocks.vision.fields import Kernel, LetterScale, Positions, Positive, Share, Thickness
 from florence_blocks.vision.label_places import spread
+from florence_blocks.vision.labels import Labels, label_texts, legible
 from florence_blocks.vision.skeletons import Skeletons
 from workflow_engine.block import Value
 from workflow_engine.bounds import Bounded
@@ -24,31 +25,6 @@ else:
     np = LazyModule("numpy")
     sv = LazyModule("supervision")
     font_manager = LazyModule("matplotlib.font_manager")
-
-Labels = Literal[
-    "Class", "Confidence", "Class and Confidence", "Index", "Dimensions", "Area", "Tracker Id", "Time In Zone", "Text"
-]
-
-
-def label_texts(found: sv.Detections, text: str) -> list[str]:
-    """What is written beside each detection; a confidence that is not there is left out."""
-    count = len(found)
-    names = [str(name) for name in found.data.get("class_name", [""] * count)]
-    scores = [""] * count if found.confidence is None else [f"{score:.2f}" for score in found.confidence]
-    sides = (found.xyxy[:, 2:] - found.xyxy[:, :2]).tolist()
-    tracks = [""] * count if found.tracker_id is None else [str(track) for track in found.tracker_id]
-    return {
-        "Class": names,
-        "Confidence": scores,
-        "Class and Confidence": [f"{name} {score}".strip() for name, score in zip(names, scores, strict=True)],
-        "Index": [str(index) for index in range(count)],
-        "Dimensions": [f"{width:.0f}x{height:.0f}" for width, height in sides],
-        "Area": [f"{width * height:.0f}" for width, height in sides],
-        "Tracker Id": tracks,
-        "Time In Zone": [f"{seconds:.1f} s" for seconds in found.data.get("time_in_zone", [0.0] * count)],
-        "Text": [str(value) for value in found.data.get("text", names)],
-    }[text]
-
 
 _FULL_HD = 1080
 _LEGIBLE_SCALES, _LEGIBLE_SIZES = (0.3, 5.0), (8, 128)
@@ -86,6 +62,7 @@ class _Labels:
     def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
         """The scene with a label beside every detection."""
         scale = _scaled(self._scale, self._mode, scene, _LEGIBLE_SCALES)
+        found, labels = legible(found, labels)
         annotator = sv.LabelAnnotator(text_scale=scale, **self._fields)
         return _apart(annotator).annotate(scene, found, labels=labels)
 
@@ -103,6 +80,7 @@ class _RichLabels:
     def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
         """The scene with a label beside every detection."""
         size = round(_scaled(self._size, self._mode, scene, _LEGIBLE_SIZES))
+        found, labels = legible(found, labels)
         rich = sv.RichLabelAnnotator(font_path=self._font, font_size=size, **self._fields)
         return _apart(rich).annotate(scene, found, labels=labels)
 

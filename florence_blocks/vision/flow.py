@@ -37,6 +37,9 @@ class ContinueIf(FlowControl):
             default_factory=dict, description="the values of the condition, by name"
         )
         next_steps: list[Target] = Field(description="the steps behind the gate: $steps.name")
+        stop_delay: Value[Seconds] = Field(
+            0.0, description="seconds for which the steps still go on after the condition held for the last time"
+        )
 
         @model_validator(mode="after")
         def _asks_for_what_there_is(self) -> Self:
@@ -45,11 +48,27 @@ class ContinueIf(FlowControl):
 
     light = True
 
+    def __init__(self) -> None:
+        self._held: float | None = None
+
+    @classmethod
+    def remembers(cls, manifest: Any) -> bool:
+        """A gate that closes later remembers when its condition held."""
+        return bool(manifest.stop_delay != 0)
+
     def run(
-        self, condition_statement: Condition, evaluation_parameters: dict[str, Any], next_steps: list[Target]
+        self,
+        condition_statement: Condition,
+        evaluation_parameters: dict[str, Any],
+        next_steps: list[Target],
+        stop_delay: float,
     ) -> Iterable[Target]:
         """The steps that go on for one element."""
-        return next_steps if condition_statement(evaluation_parameters) else ()
+        now = time.monotonic()
+        if condition_statement(evaluation_parameters):
+            self._held = now
+            return next_steps
+        return next_steps if stop_delay and self._held is not None and now - self._held <= stop_delay else ()
 
 
 class SwitchCase(FlowControl):
@@ -64,7 +83,7 @@ class SwitchCase(FlowControl):
 
         type: Literal["vision/switch_case@v1", "roboflow_core/switch_case@v1", "SwitchCase"]
         value: Value[Any] = Field(description="what is compared, as text")
-        cases: dict[str, Target] = Field(description="a step for each value")
+        cases: dict[str, Target] = Field(default_factory=dict, description="a step for each value")
         case_insensitive: bool = Field(False, description="whether capital letters do not matter")
         default_next_steps: list[Target] = Field(default_factory=list, description="the steps where no case fits")
 

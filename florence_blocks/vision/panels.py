@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -10,9 +11,20 @@ from typing_extensions import Self
 
 from florence_blocks.vision.detection import fitting
 from florence_blocks.vision.draw import colour
-from florence_blocks.vision.fields import IMAGE_OUTPUT, Length, LetterScale, Offset, Positions, Share, Side, Thickness, either
+from florence_blocks.vision.fields import (
+    IMAGE_OUTPUT,
+    Length,
+    LetterScale,
+    Offset,
+    Positions,
+    Share,
+    Side,
+    Thickness,
+    VersionedManifest,
+    either,
+)
 from florence_blocks.vision.formatting import filled
-from florence_blocks.vision.operations import Chain
+from florence_blocks.vision.operations import Chain, each_operated
 from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, ImageReference, Reference, Value
 from workflow_engine.data import Image
 from workflow_engine.kinds import ANY, IMAGE, LIST_OF_VALUES
@@ -30,6 +42,7 @@ else:
 
 Place = Literal["center", "top_left", "top_center", "top_right", "bottom_left", "bottom_center", "bottom_right",
                 "center_left", "center_right"]  # fmt: skip
+_PARAMETER = re.compile(r"\{\{\s*\$parameters\.(\w+)\s*\}\}")
 _FONT_SIZE = 22.0
 """Pixels of a line of text at scale 1."""
 
@@ -37,12 +50,17 @@ _FONT_SIZE = 22.0
 class TextDisplay(Block):
     """Write a text on a panel over the image: a caption, a count, a warning.
 
+    Placeholders are `{name}`, or `{{ $parameters.name }}` under the name of another runtime (see `placeholders`); what is no
+    placeholder of a value that is given stays as it is there.
+
     `{"type": "vision/text_display@v1", "name": "panel", "image": "$inputs.image", "text": "{caption}",
     "text_parameters": {"caption": "$steps.describe.caption"}}`
     """
 
-    class Manifest(BlockManifest):
+    class Manifest(VersionedManifest):
         """The fields of the step."""
+
+        defaults_of = {"roboflow_core/text_display@v1": {"placeholders": "{{ $parameters.name }}"}}
 
         type: Literal["vision/text_display@v1", "roboflow_core/text_display@v1"]
         image: ImageReference = either("image", "images")
@@ -51,6 +69,7 @@ class TextDisplay(Block):
             default_factory=dict, description="values by name"
         )
         text_parameters_operations: dict[str, Chain] = Field(default_factory=dict, description="operations on values, by name")
+        placeholders: Literal["{name}", "{{ $parameters.name }}"] = Field("{name}", description="how the text names values")
         text_color: Value[str] = "WHITE"
         background_color: Value[str] = Field("BLACK", description="a colour, or transparent")
         background_opacity: Value[Share] = 1.0
@@ -71,7 +90,8 @@ class TextDisplay(Block):
 
     def run(self, image: Image, text: str, **fields: Any) -> Image:
         """The image of one element under its panel."""
-        said = filled(text, fields["text_parameters"], fields["text_parameters_operations"])
+        write = filled if fields["placeholders"] == "{name}" else _replaced
+        said = write(text, fields["text_parameters"], fields["text_parameters_operations"])
         scale, thickness, padding = fields["font_scale"], fields["font_thickness"], fields["padding"]
         canvas = image.bgr.copy()
         lines = _wrapped(said, scale, thickness, image.width - 2 * padding)
@@ -88,6 +108,12 @@ class TextDisplay(Block):
             base = top + padding + round(step * (number + 0.72))
             cv2.putText(canvas, line, (x, base), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
         return image.derive(canvas)
+
+
+def _replaced(text: str, data: dict[str, Any], operations: dict[str, Chain]) -> str:
+    """A text with values, after their operations, in place of `{{ $parameters.name }}`."""
+    values = each_operated(data, operations)
+    return _PARAMETER.sub(lambda found: str(values[found[1]]) if found[1] in values else found[0], text)
 
 
 def _width(line: str, scale: float, thickness: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from florence_blocks.vision.detection import fitting, select
-from florence_blocks.vision.fields import Factor, Side, either
+from florence_blocks.vision.fields import Factor, Positions, Side, either
+from florence_blocks.vision.quadrilaterals import widened
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.bounds import Bounded
 from workflow_engine.data import Image
@@ -27,6 +28,10 @@ else:
     sv = LazyModule("supervision")
 
 _Candidates = Annotated[int, Field(ge=2), Bounded(100, "more take gigabytes")]
+
+
+MOST_PIXELS: Final = 100_000_000
+"""The largest rectangle: a detection far outside would make it as large as the memory."""
 
 
 class PerspectiveCorrection(Block):
@@ -49,8 +54,8 @@ class PerspectiveCorrection(Block):
         perspective_polygons: Value[list[Any]] = Field(description="four corners (x, y), or a list of such quadrilaterals")
         transformed_rect_width: Value[Side] = Field(1000, description="width of the rectangle in pixels")
         transformed_rect_height: Value[Side] = Field(1000, description="height of the rectangle in pixels")
-        extend_perspective_polygon_by_detections_anchor: Literal[""] = Field(
-            "", description="accepted for other runtimes, empty; quadrilaterals stay as they are"
+        extend_perspective_polygon_by_detections_anchor: Value[Positions | Literal["ALL", ""]] = Field(
+            "", description="the point of detections that the quadrilateral is widened to hold; ALL for their boxes"
         )
         warp_image: Value[bool] = Field(False, description="whether pixels are transformed too, not detections only")
 
@@ -72,9 +77,14 @@ class PerspectiveCorrection(Block):
         warp_image: bool,
     ) -> dict[str, Any]:
         """The rectangle of one image and what lies on it."""
-        width, height = transformed_rect_width, transformed_rect_height
+        width, height, anchor = transformed_rect_width, transformed_rect_height, extend_perspective_polygon_by_detections_anchor
+        quad = _quadrilateral(perspective_polygons)
+        if anchor and predictions is not None:
+            quad, (wider, higher) = widened(quad, predictions, anchor)
+            width, height = width + round(width * wider), height + round(height * higher)
+            _check_size(width, height)
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        matrix = cv2.getPerspectiveTransform(_quadrilateral(perspective_polygons), corners)
+        matrix = cv2.getPerspectiveTransform(quad, corners)
         pixels: Any = cv2.warpPerspective(images.bgr, matrix, (width, height)) if warp_image else None
         name = "a plane seen straight"
         flat = images if pixels is None else images.project(pixels, matrix, name)
@@ -83,6 +93,11 @@ class PerspectiveCorrection(Block):
         seen = stamped(_projected(found, matrix, (width, height)), plane)
         return {"corrected_coordinates": seen, "warped_image": flat, "extended_transformed_rect_width": width,
                 "extended_transformed_rect_height": height}  # fmt: skip
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"the widened rectangle is {width}x{height} pixels; detections nearer to the quadrilateral would fit")
 
 
 def _quadrilateral(given: list[Any]) -> Any:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from florence_blocks.vision.detection import select
@@ -23,6 +24,8 @@ else:
 
 Overlap = Literal["none", "nms", "nmm", "wbf"]
 """What becomes of things found twice: nothing, the surest stays, they are joined, or their weighted mean stays."""
+OverlapMeasure = Literal["iou", "ios"]
+"""What the overlap of two things is compared with: their union, or the smaller of them, so that a part is the thing."""
 
 
 def together(parts: Sequence[sv.Detections]) -> sv.Detections:
@@ -108,34 +111,56 @@ def _class_ids(parts: Sequence[sv.Detections], names: Any) -> Any:
 
 
 def cleared(
-    found: sv.Detections, overlap: Overlap, iou: float, *, class_agnostic: bool = False, sources: int = 1
+    found: sv.Detections,
+    overlap: Overlap,
+    least: float,
+    *,
+    measure: OverlapMeasure = "iou",
+    class_agnostic: bool = False,
+    sources: int = 1,
 ) -> sv.Detections:
     """Detections in which nothing comes twice.
 
     Args:
         found: the detections; without confidences, the earlier one counts as the surer one.
         overlap: what becomes of things found twice.
-        iou: how much two boxes (masks, where there are some) overlap at least to be the same thing.
+        least: how much two boxes (masks, where there are some) overlap at least to be the same thing.
+        measure: what their overlap is compared with.
         class_agnostic: whether things of different classes can be the same.
         sources: how many detectors were asked; a thing that fewer found is less sure after `wbf`.
     """
     if overlap == "none" or len(found) < 2:
         return found
     if overlap == "wbf":
-        return fused(found, iou, class_agnostic=class_agnostic, sources=sources)
-    ranked = select(found, list(range(len(found))))
+        return fused(found, least, measure=measure, class_agnostic=class_agnostic, sources=sources)
+    kept = select(found, list(range(len(found))))
     if found.confidence is None:
-        ranked.confidence = np.linspace(1, 0.5, len(found))
-    agnostic = class_agnostic or found.class_id is None
-    method = ranked.with_nms if overlap == "nms" else ranked.with_nmm
-    kept = method(threshold=iou, class_agnostic=agnostic)
+        kept.confidence = np.linspace(1, 0.5, len(found))
+    agnostic, metric = class_agnostic or found.class_id is None, _metric(measure)
+    if overlap == "nms":
+        kept = kept.with_nms(threshold=least, class_agnostic=agnostic, overlap_metric=metric)
+    else:
+        joined = partial(sv.Detections.with_nmm, threshold=least, class_agnostic=agnostic, overlap_metric=metric)
+        kept = _joined(kept, joined, again=measure == "ios")
     if found.confidence is None:
         kept.confidence = None
     kept.metadata.update(found.metadata)
     return kept
 
 
-def fused(found: sv.Detections, iou: float, *, class_agnostic: bool, sources: int) -> sv.Detections:
+def _joined(found: sv.Detections, join: Callable[..., sv.Detections], *, again: bool) -> sv.Detections:
+    """Overlapping detections as one each; again, until nothing is a part of what others were joined to."""
+    fewer = join(found)
+    return _joined(fewer, join, again=again) if again and len(fewer) < len(found) else fewer
+
+
+def _metric(measure: OverlapMeasure) -> sv.OverlapMetric:
+    return sv.OverlapMetric.IOS if measure == "ios" else sv.OverlapMetric.IOU
+
+
+def fused(
+    found: sv.Detections, least: float, *, measure: OverlapMeasure = "iou", class_agnostic: bool, sources: int
+) -> sv.Detections:
     """Overlapping boxes as their mean, weighted by confidence; everything else is that of the surest of them."""
     weights = np.ones(len(found)) if found.confidence is None else np.asarray(found.confidence, float)
     classes = np.zeros(len(found), int) if class_agnostic or found.class_id is None else found.class_id
@@ -143,9 +168,10 @@ def fused(found: sv.Detections, iou: float, *, class_agnostic: bool, sources: in
     means: list[NDArray[Any]] = []
     for place in np.argsort(-weights, kind="stable").tolist():
         same = [number for number, group in enumerate(groups) if classes[group[0]] == classes[place]]
-        overlaps = sv.box_iou_batch(found.xyxy[[place]], np.array([means[number] for number in same]))[0] if same else []
+        others = np.array([means[number] for number in same])
+        overlaps = sv.box_iou_batch(found.xyxy[[place]], others, _metric(measure))[0] if same else []
         best = max(range(len(same)), key=lambda number: overlaps[number], default=None)
-        if best is None or overlaps[best] < iou:
+        if best is None or overlaps[best] < least:
             groups.append([place])
             means.append(found.xyxy[place])
         else:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.fields import Length, Positions, Positive, Share
+from florence_blocks.vision.lines import CountingLine
 from florence_blocks.vision.zones import Line, Point, Zone, met, within
 from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
@@ -26,6 +27,7 @@ else:
     sv = LazyModule("supervision")
     trackers = LazyModule("trackers")
 
+_CORNERS = ("TOP_LEFT", "TOP_RIGHT", "BOTTOM_LEFT", "BOTTOM_RIGHT")
 TIME_IN_ZONE = "time_in_zone"
 """The key of `Detections.data` that holds the seconds a track has been within its zone."""
 
@@ -119,6 +121,8 @@ def _tracks(detections: sv.Detections) -> list[int]:
 class LineCounter(Block):
     """Count the tracks that cross a line, in each direction; `in` is from the right to the left of who looks along it.
 
+    A track counts however long nobody saw it at the line, as long as its id goes on.
+
     `{"type": "vision/line_counter@v1", "name": "line", "detections": "$steps.track.tracked_detections",
     "line_segment": [[0, 80], [160, 80]]}`
     """
@@ -142,7 +146,7 @@ class LineCounter(Block):
     view = None
 
     def __init__(self) -> None:
-        self._line: Any = None
+        self._line: CountingLine | None = None
 
     def run(
         self,
@@ -154,15 +158,17 @@ class LineCounter(Block):
     ) -> dict[str, Any]:
         """The counts up to this frame, and what crosses in it."""
         if self._line is None:
-            anchors = [triggering_anchor] if triggering_anchor else ["TOP_LEFT", "TOP_RIGHT", "BOTTOM_LEFT", "BOTTOM_RIGHT"]
-            start, end = (sv.Point(*point) for point in line_segment)
-            self._line = sv.LineZone(start, end, [getattr(sv.Position, anchor) for anchor in anchors])
+            self._line = CountingLine(*line_segment)
         near, _ = met(detections, line_segment, image)
-        bare = sv.Detections(xyxy=near.xyxy, tracker_id=np.array(_tracks(detections), dtype=int))
-        crossed = self._line.trigger(bare)
-        inwards, outwards = (select(detections, [place for place, there in enumerate(side) if there]) for side in crossed)
-        return {"count_in": self._line.in_count, "count_out": self._line.out_count, "detections_in": inwards,
-                "detections_out": outwards}  # fmt: skip
+        names = [triggering_anchor] if triggering_anchor else _CORNERS
+        anchors = np.array([near.get_anchors_coordinates(getattr(sv.Position, name)) for name in names])
+        inwards, outwards = self._line.cross(_tracks(detections), anchors)
+        return {
+            "count_in": self._line.count_in,
+            "count_out": self._line.count_out,
+            "detections_in": select(detections, inwards),
+            "detections_out": select(detections, outwards),
+        }
 
 
 class TimeInZone(Block):

@@ -10,6 +10,7 @@ from pydantic import Field
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import IMAGE_OUTPUT, Coordinate, LetterScale, Positions, Share, Thickness, Whole, either
+from florence_blocks.vision.lines import write_beside
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
 from workflow_engine.detections import Zones, onto, origin_of, to_root
@@ -116,7 +117,7 @@ class PolygonZoneVisualization(Block):
 
 
 class LineCounterVisualization(Block):
-    """Draw a counting line and how many have crossed it in each direction.
+    """Draw a counting line and, beside it, how many have crossed it in each direction.
 
     `{"type": "vision/line_counter_visualization@v1", "name": "drawn", "image": "$inputs.image", "zone": [[0, 80], [160, 80]],
     "count_in": "$steps.line.count_in", "count_out": "$steps.line.count_out"}`
@@ -147,6 +148,7 @@ class LineCounterVisualization(Block):
         (x1, y1), (x2, y2) = np.rint(zone).astype(int).tolist()
         cv2.line(cover, (x1, y1), (x2, y2), ink, fields["thickness"], cv2.LINE_AA)
         drawn = np.asarray(cv2.addWeighted(cover, fields["opacity"], canvas, 1 - fields["opacity"], 0), np.uint8)
-        said, scale, thickness = f"in: {count_in}  out: {count_out}", fields["text_scale"], fields["text_thickness"]
-        cv2.putText(drawn, said, (x1, max(y1 - 4, 10)), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+        said = f"in: {count_in}  out: {count_out}"
+        scale, thickness = fields["text_scale"], fields["text_thickness"]
+        write_beside(drawn, ((x1, y1), (x2, y2)), said, scale=scale, thickness=thickness, colour=ink)
         return image.derive(drawn)

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from tests.compat.suites import answers, classical, crops, detections, drawings, fusion, odd, pixels, queries, times, values
+from tests.compat.suites import (
+    answers,
+    classical,
+    crops,
+    depth,
+    detections,
+    drawings,
+    fusion,
+    odd,
+    pixels,
+    queries,
+    times,
+    values,
+)
 
-_SUITES = (answers, classical, times, crops, detections, fusion, values, pixels, drawings, queries, odd)
+_SUITES = (answers, classical, times, crops, detections, fusion, values, pixels, drawings, queries, odd, depth)
 
 CASES = tuple(case for suite in _SUITES for case in suite.CASES)

@@ -94,6 +94,13 @@ RUNNING = (
         "Here.",
     ),
     Difference(
+        "Rows",
+        "There is a row per image of the run wherever an output is one per image; a stream, or a folder on the command line, "
+        "gives every image a row, and is a single run where a step collapses what is one per image.",
+        "The same for a run; there are no streams.",
+        "Both.",
+    ),
+    Difference(
         "Streams",
         "All images of a run are one stream.",
         "Images without a video are each a stream of their own, so that trackers and filters of changes remember nothing.",
@@ -148,11 +155,52 @@ COORDINATES = (
         ("bounding_rect", "bounding_rect of batches"),
     ),
     Difference(
+        "Rectified detections",
+        "They keep their fractions, and the far edge of the rectangle is its width.",
+        "They are rounded to whole pixels, and the far edge is one pixel before the width.",
+        "Either; this way nothing is lost, and the way back leads to the same place.",
+    ),
+    Difference(
         "Overlap of masks",
         "Areas are those of all pixels of the masks.",
         "They are those of the largest contour's polygon, half a pixel smaller around.",
         "Here.",
         ("overlap of masks",),
+    ),
+)
+
+TRACKS_AND_DRAWINGS = (
+    Difference(
+        "Tracks at a counting line",
+        "A track counts however long nobody saw it at the line, as long as its id goes on.",
+        "One that was out of sight for two frames is forgotten there, and its crossing is lost.",
+        "Here.",
+    ),
+    Difference(
+        "The text of a counting line",
+        "It stands beside the line, on a ground of its own, within the picture.",
+        "It is written upon the line's end, and beyond the edge of the picture where that is near.",
+        "Here.",
+    ),
+    Difference(
+        "Labels",
+        "Labels that overlap move apart. A label without a letter is not drawn. Letters are those of OpenCV 4.",
+        "They lie upon each other, an empty label is an empty box, and a label of a confidence that is not there ends the run.",
+        "Here.",
+    ),
+    Difference(
+        "Heatmaps",
+        "A heatmap is that of its image; `ignore_stationary`, `motion_threshold` and `metadata` are ignored, with a warning.",
+        "It adds up over the frames of a video.",
+        "There, for videos.",
+    ),
+    Difference(
+        "Things that slices cut",
+        "`vision/detections_stitch@v1` compares an overlap with the smaller of two boxes and joins them (`ios`, `nmm`): the "
+        "parts of a thing become the thing. Under the other runtime's name it does what it does there, unless "
+        "`overlap_metric` says otherwise.",
+        "An overlap is compared with the union, so that parts stay within the whole.",
+        "Here, for slices.",
     ),
 )
 
@@ -178,6 +226,16 @@ ANSWERS = (
         "It cannot be read.",
         "Here.",
         ("classifier of a name",),
+    ),
+)
+
+NAMES_OF_CROPS = (
+    Difference(
+        "Names that were read, not classified",
+        "A detection that gets its name from a text has no confidence; a fallback without an id is numbered with the others.",
+        "Its confidence is 1.0, that of a fallback 0.0, and the id of a fallback without one is the largest there is.",
+        "Here: nobody said how sure it is.",
+        ("names of crops that a gate held back", "names of crops that a gate held back, or else"),
     ),
 )
 
@@ -232,7 +290,8 @@ PARTS = {
     "Checking": CHECKING,
     "Running": RUNNING,
     "Places": COORDINATES,
-    "Answers of models": ANSWERS,
+    "Tracks and drawings": TRACKS_AND_DRAWINGS,
+    "Answers of models": (*ANSWERS, *NAMES_OF_CROPS),
     "The query language": QUERIES,
 }
 

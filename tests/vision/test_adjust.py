@@ -75,6 +75,20 @@ def test_detections_are_renamed_by_what_was_read_on_their_crops() -> None:
     assert renamed.confidence is None
 
 
+def test_detections_whose_crops_were_held_back_get_the_fallback() -> None:
+    wide = {"type": "StatementGroup", "statements": [{
+        "type": "BinaryStatement", "left_operand": {"type": "DynamicOperand", "operand_name": "w"},
+        "comparator": {"type": "(Number) >"}, "right_operand": {"type": "StaticOperand", "value": 15}}]}  # fmt: skip
+    size = {"type": "vision/property_definition@v1", "name": "size", "data": "$steps.crop.crops",
+            "operations": [{"type": "ExtractImageProperty", "property_name": "width"}]}  # fmt: skip
+    gate = {"type": "vision/continue_if@v1", "name": "gate", "condition_statement": wide,
+            "evaluation_parameters": {"w": "$steps.size.output"}, "next_steps": ["$steps.says"]}  # fmt: skip
+    new = step("detections_classes_replacement", object_detection_predictions="$inputs.d",
+               classification_predictions="$steps.says.output", fallback_class_name="small")  # fmt: skip
+    renamed = run([*RENAME, size, gate, new], "$steps.s.predictions", d=THREE)
+    assert renamed.data["class_name"].tolist() == ["small", "30", "20"]
+
+
 @pytest.mark.parametrize(("fallback", "names"), [(None, ["star", "TEXT"]), ("nothing", ["star", "nothing", "TEXT"])])
 def test_detections_without_an_answer_get_the_fallback_or_go(fallback: str | None, names: list[str]) -> None:
     answers = [{"top": "star", "confidence": 0.8}, {"top": "", "predictions": []}, ["TEXT", "more"]]

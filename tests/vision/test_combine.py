@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import supervision as sv
 
+from florence_blocks.vision.combine import DetectionsStitch
+from florence_blocks.vision.detection import select
 from florence_blocks.vision.together import cleared, together
 from tests.vision.test_blocks import PIXELS, found, run, step
 
@@ -133,3 +135,27 @@ def test_a_switch_lets_one_case_go_on(value: str, insensitive: bool, goes: str) 
         {"type": "vision/first_non_empty_or_default@v1", "name": "f", "data": [f"$steps.{name}.output" for name in names]},
     ]  # fmt: skip
     assert run(steps, "$steps.f.output") == goes
+
+
+CUT = boxes((10, 10, 50, 50), (10, 30, 50, 50), (12, 10, 50, 28), (70, 70, 90, 90), names="star star star star",
+            scores=[0.6, 0.9, 0.8, 0.7])  # fmt: skip
+
+
+def test_the_parts_of_a_thing_are_joined_where_the_smaller_one_counts() -> None:
+    assert len(cleared(CUT, "nmm", 0.6)) > 2
+    joined = cleared(CUT, "nmm", 0.6, measure="ios")  # two parts that do not overlap, and the whole, less sure than they are
+    assert joined.xyxy.tolist() == [[10, 10, 50, 50], [70, 70, 90, 90]]
+
+
+@pytest.mark.parametrize("overlap", ["nms", "wbf"])
+def test_a_part_within_another_box_is_that_thing_by_every_strategy(overlap: Any) -> None:
+    nested = select(CUT, [0, 2, 3])
+    assert len(cleared(nested, overlap, 0.6)) == 3 and len(cleared(nested, overlap, 0.6, measure="ios")) == 2
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("vision", ("nmm", "ios", 0.3)), ("roboflow_core", ("nms", "iou", 0.3))])
+def test_stitching_joins_parts_unless_it_is_that_of_another_runtime(kind: str, wanted: tuple[Any, ...]) -> None:
+    made = DetectionsStitch.Manifest.model_validate({
+        "type": f"{kind}/detections_stitch@v1", "name": "s", "reference_image": "$inputs.i", "predictions": "$steps.f.p"
+    })  # fmt: skip
+    assert (made.overlap_filtering_strategy, made.overlap_metric, made.iou_threshold) == wanted

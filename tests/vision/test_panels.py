@@ -37,6 +37,14 @@ def test_values_are_filled_into_the_text_of_a_panel() -> None:
     assert np.array_equal(panel(text="found {n}", **values), panel(text="found 6"))
 
 
+def test_a_panel_of_another_runtime_has_its_placeholders_and_leaves_other_braces_alone() -> None:
+    there = {"type": "roboflow_core/text_display@v1", "name": "s", "image": "$inputs.image", "text_parameters": {"n": 3},
+             "text_parameters_operations": {"n": [{"type": "Multiply", "other": 2}]}}  # fmt: skip
+    wanted = panel(text="6 and 6, {{n}} {{{{ $parameters.m }}}}")
+    given = {**there, "text": "{{ $parameters.n }} and {{$parameters.n}}, {n} {{ $parameters.m }}"}
+    assert np.array_equal(run([given], "$steps.s.image", image=LARGE).array, wanted)
+
+
 @pytest.mark.parametrize(
     ("anchor", "left", "top"), [("top_left", True, True), ("bottom_right", False, False), ("top_right", False, True)]
 )
@@ -195,6 +203,21 @@ def test_a_table_has_a_header_and_a_row_per_item() -> None:
     names = [{"type": "DetectionsPropertyExtract", "property_name": "class_name"}]
     rows = table(columns_data={"name": "$inputs.d", "page": 7}, columns_operations={"name": names})
     assert rows == [["name", "page"], ["star", "7"], ["circle", "7"]]
+
+
+def test_a_table_of_another_runtime_has_a_row_for_every_image_and_lists_in_cells() -> None:
+    names = {"d": [{"type": "DetectionsPropertyExtract", "property_name": "class_name"}]}
+    definition = {
+        "version": "1.0",
+        "inputs": [{"type": "WorkflowBatchInput", "name": "d", "kind": ["object_detection_prediction"]}],
+        "steps": [{"type": "roboflow_core/csv_formatter@v1", "name": "s", "columns_data": {"d": "$inputs.d", "k": "a"},
+                   "columns_operations": names}],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s.csv_content"}],
+    }  # fmt: skip
+    rows = [row["o"] for row in compile(definition).run(d=[found(), sv.Detections.empty(), found()[:1]]).outputs]
+    assert rows[:2] == [None, None]
+    table = [row[:2] for row in csv.reader(io.StringIO(rows[2]))]
+    assert table == [["d", "k"], ["['star', 'circle']", "a"], ["[]", "a"], ["['star']", "a"]]
 
 
 def test_texts_in_a_table_are_no_formulas_and_keep_their_commas() -> None:

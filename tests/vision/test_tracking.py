@@ -186,7 +186,7 @@ def test_zones_and_lines_are_drawn_where_they_are() -> None:
     assert (abs(edges - [10, 10, 30, 30]) <= 1).all()
     line = step("line_counter_visualization", image="$inputs.image", zone=[[50, 5], [50, 55]], text_scale=0.3, opacity=1.0)
     drawn = run([line], "$steps.s.image").array
-    assert (drawn[5:55, 50] == (115, 181, 91)).all() and np.array_equal(drawn[30:, :40], PIXELS[30:, :40])
+    assert (drawn[5:55, 50] == (115, 181, 91)).all() and np.array_equal(drawn[:, 60:], PIXELS[:, 60:])
 
 
 # ------------------------------------------------------------------ perspective
@@ -213,6 +213,22 @@ def test_detections_go_through_the_perspective_with_their_image() -> None:
     size = {"transformed_rect_width": 200, "transformed_rect_height": 60}
     seen = flat("corrected_coordinates", [[50, 0], [100, 0], [100, 60], [50, 60]], **size)
     assert np.allclose(seen.xyxy, [[-160, 10, -80, 40], [0, 20, 160, 55]]) and seen.mask.shape == (2, 60, 200)
+
+
+@pytest.mark.parametrize(
+    ("anchor", "size"), [("", (100, 80)), ("ALL", (145, 125)), ("CENTER", (105, 86)), ("BOTTOM_CENTER", (102, 101))]
+)
+def test_a_quadrilateral_is_widened_until_it_holds_the_anchors_of_detections(anchor: str, size: tuple[int, int]) -> None:
+    given = sv.Detections(np.array([[5, 30, 40, 60], [110, 60, 150, 110], [60, 2, 80, 30]], float))
+    corners = [[30, 20], [120, 25], [130, 90], [20, 95]]
+    made = step("perspective_correction", images="$inputs.image", predictions="$inputs.d", perspective_polygons=corners,
+                transformed_rect_width=100, transformed_rect_height=80,
+                extend_perspective_polygon_by_detections_anchor=anchor)  # fmt: skip
+    outputs = run([made], "$steps.s.*", coordinates="own", d=given, image=np.zeros((120, 160, 3), np.uint8))
+    assert (outputs["extended_transformed_rect_width"], outputs["extended_transformed_rect_height"]) == size
+    seen = outputs["corrected_coordinates"].xyxy
+    if anchor == "ALL":
+        assert seen.min() >= -1 and (seen[:, 2] <= size[0] + 1).all() and (seen[:, 3] <= size[1] + 1).all()
 
 
 def test_corners_that_enclose_nothing_are_refused() -> None:

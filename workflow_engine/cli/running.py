@@ -143,7 +143,7 @@ def _results(workflow: Workflow, name: str | None, sources: Sequence[Any] | Vide
         raise ArgumentError(f"--show {show}: no such output ({did_you_mean(show, names) or listing(names)})")
     if options.out is None:
         return None
-    stateful = [step.name for step in workflow.plan.steps if step.block.stateful]
+    stateful = [step.name for step in workflow.plan.steps if step.stateful]
     if stateful and options.earlier in ("resume", "retry"):
         raise ArgumentError(f"step `{stateful[0]}` remembers what came before, so a run cannot go on in the middle; "
                             "--overwrite starts anew")  # fmt: skip

@@ -11,7 +11,7 @@ from florence_blocks.adapters.comfyui.widgets import Widget
 from florence_blocks.blocks.typed import FlorenceBlock
 from florence_blocks.vision.crop import DynamicCrop
 from florence_blocks.vision.drawings import BLOCKS as DRAWINGS
-from florence_blocks.vision.drawings import label_texts
+from florence_blocks.vision.labels import label_texts
 from workflow_engine.data import Image
 
 if TYPE_CHECKING:
