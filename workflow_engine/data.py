@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from workflow_engine.arrays import Order
+from workflow_engine.forks import Lock
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin
 from workflow_engine.pictures import ImageError, Picture
@@ -30,7 +30,7 @@ else:
     cv2 = LazyModule("cv2")
     np = LazyModule("numpy")
 
-_READING: Final = tuple(threading.Lock() for _ in range(16))
+_READING: Final = tuple(Lock() for _ in range(16))
 """One of them is held while a file is decoded: an image is decoded once, whoever asks first, and several at a time."""
 
 

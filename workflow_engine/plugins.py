@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,13 +23,14 @@ from typing import Any
 from workflow_engine.block import Block
 from workflow_engine.contribution import GROUP, Contribution, Plugin, contribution_of
 from workflow_engine.errors import PluginError
+from workflow_engine.forks import Lock
 from workflow_engine.kinds import Kind
 from workflow_engine.settings import Setting
 
 _ENGINE = "workflow_engine.standard"
 """The module of the plugin whose kinds are those of the language; it comes first."""
 _log = logging.getLogger(__name__)
-_lock = threading.Lock()
+_lock = Lock()
 _loaded: dict[str, Registry] = {}
 
 

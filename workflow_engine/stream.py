@@ -7,6 +7,7 @@ joins all images (it collapses them to one list), all are one batch.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -87,6 +88,7 @@ class Stream(Iterator[Streamed]):
         self._broken: Exception | None = None
         self._count = 0
         self._started = 0
+        self._process = os.getpid()
 
     def __next__(self) -> Streamed:
         """The next result.
@@ -94,7 +96,10 @@ class Stream(Iterator[Streamed]):
         Raises:
             Exception: what the iterable raised, after the results of everything it gave before, and what `Workflow.run`
                 raises.
+            RuntimeError: this process was forked from the one that made the stream, whose threads are not here.
         """
+        if os.getpid() != self._process:
+            raise RuntimeError("a stream goes on in the process that made it; a forked one makes its own")
         while not self._ready:
             self._start()
             if not self._running:
@@ -153,6 +158,8 @@ class Stream(Iterator[Streamed]):
 
     def close(self) -> None:
         """Cancel what runs; the stream is at its end."""
+        if os.getpid() != self._process:
+            return
         self._images = iter(())
         self._cancellation.cancel()
         self._running.clear()

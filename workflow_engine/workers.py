@@ -11,6 +11,9 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from typing import Final
+
+from workflow_engine.forks import PerProcess
 
 
 @cache
@@ -19,9 +22,11 @@ def count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
+def _make() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, count() - 1), thread_name_prefix="workflow-elements")
+
+
+_pool: Final = PerProcess(_make)
 
 
 def run_all(parts: Sequence[Callable[[], None]]) -> None:

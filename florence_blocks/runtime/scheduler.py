@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
@@ -23,6 +24,7 @@ from typing import Final
 
 from torch import Tensor
 
+from florence_blocks.runtime import forked
 from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.decoder import Lane, Seat
 from florence_blocks.runtime.encoding import Encoding
@@ -139,6 +141,8 @@ class Scheduler:
         self._closed = False
         self._finishing = False
         self._joining = 0
+        self._process = os.getpid()
+        forked.use()
         _open.add(self)
 
     # ------------------------------------------------------------------ customers
@@ -152,7 +156,9 @@ class Scheduler:
 
         Raises:
             ModelClosedError: the scheduler is closed.
+            ForkedError: it belongs to the process that this one was forked from.
         """
+        forked.use()
         gave_up = stopped or (lambda: False)
         with self._lock:
             if self._closed:
@@ -184,6 +190,8 @@ class Scheduler:
         Args:
             finish: first answer those who came before; otherwise they fail.
         """
+        if os.getpid() != self._process:  # there is nobody to stop, and the locks may be held for ever
+            return
         with self._lock:
             self._closed = True
             self._finishing = finish

@@ -16,7 +16,6 @@ import contextvars
 import gc
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,11 +27,13 @@ import torch
 from florence_blocks.model_ids import CheckpointError, resolve
 from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
+from florence_blocks.runtime import forked
 from florence_blocks.runtime.model import FlorenceModel
 from florence_blocks.runtime.pending import Pending
 from florence_blocks.runtime.scheduler import ModelClosedError
 from florence_blocks.settings import DEVICE, DTYPE, FEATURE_BYTES
 from workflow_engine.allocator import return_freed_memory
+from workflow_engine.forks import Lock
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Placement(NamedTuple):
 
 _instances: dict[Address, Future[FlorenceModel]] = {}
 _failures: dict[Address, tuple[float, CheckpointError]] = {}
-_instances_lock = threading.Lock()
+_instances_lock = Lock()
 _placement: contextvars.ContextVar[Placement | None] = contextvars.ContextVar("placement", default=None)
 
 HUB_PATIENCE: Final = 30.0
@@ -96,7 +97,9 @@ def address_of(
     Raises:
         CheckpointError: the id stands for nothing.
         ValueError: there is no such device, or models do not run in that precision.
+        ForkedError: this process was forked from one that had used a model.
     """
+    forked.check()
     usual = _placement.get() or Placement()
     chosen = chosen_device(device or usual.device or os.environ.get(DEVICE.variable) or None)
     precision = chosen_dtype(dtype or usual.dtype or os.environ.get(DTYPE.variable) or None)
@@ -120,7 +123,9 @@ def model_at(address: Address) -> FlorenceModel:
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded; a later call tries again, of a hub id after some seconds.
+        ForkedError: this process was forked from one that had used a model.
     """
+    forked.use()
     with _instances_lock:
         failed, why = _failures.get(address, (-HUB_PATIENCE, None))
         if why is not None and time.monotonic() - failed < HUB_PATIENCE:
