@@ -16,7 +16,6 @@ from workflow_engine.plugins import Registry
 from workflow_engine.selectors import Selector, is_name, is_selector, parse_selector
 
 _FOREIGN_PREFIX = "roboflow_core/"
-"""Definitions with these type names were written for another runtime, whose newer fields must not stop them."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +116,20 @@ def _unknown(name: Any, place: str, registry: Registry) -> Problem:
     return Problem(place, f"unknown block type `{name}`", f"{near}; {absence}" if absence else near)
 
 
+def _is_foreign(name: str) -> bool:
+    """Whether a type name is that of another runtime, or an old one of its blocks (`Crop`); own names have a vendor.
+
+    Definitions with such names were written for it, and its newer and older fields must not stop them.
+    """
+    return name.startswith(_FOREIGN_PREFIX) or "/" not in name
+
+
 def _validate(
     raw: dict[str, Any], place: str, block: type[Block], problems: list[Problem], warnings: list[Problem]
 ) -> BlockManifest | None:
     """The manifest of a step; fields nobody knows are problems, or warnings in another runtime's step, at any depth."""
     known = {spelling for name in block.Manifest.model_fields for spelling in spellings(block.Manifest, name)}
-    foreign = str(raw.get("type")).startswith(_FOREIGN_PREFIX)
+    foreign = _is_foreign(str(raw.get("type")))
     if foreign:
         for key in raw.keys() - known:
             warnings.append(Problem(f"{place}.{key}", f"{UNKNOWN_FIELD}, ignored", did_you_mean(key, known)))

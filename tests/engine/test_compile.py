@@ -204,6 +204,17 @@ def test_fields_that_nobody_knows_are_warnings_at_any_depth_of_a_step_of_another
         workflow_engine.compile(definition)
 
 
+def test_an_old_name_of_another_runtimes_block_is_one_of_its_names() -> None:
+    step = {"type": "DetectionOffset", "name": "s", "predictions": "$inputs.found", "offset_width": 2, "offset_height": 2,
+            "image_metadata": "$inputs.found", "prediction_type": "$inputs.found"}  # fmt: skip
+    definition = {
+        "version": "1.0", "steps": [step], "outputs": [],
+        "inputs": [{"type": "WorkflowBatchInput", "name": "found", "kind": ["object_detection_prediction"]}],
+    }  # fmt: skip
+    told = sorted(warning.place for warning in workflow_engine.compile(definition).warnings)
+    assert told == ["steps[0].image_metadata", "steps[0].prediction_type"]
+
+
 def test_a_null_in_a_step_of_another_runtime_stands_for_the_default() -> None:
     step = {"type": "roboflow_core/byte_tracker@v3", "name": "s", "image": "$inputs.image", "detections": "$inputs.found",
             "lost_track_buffer": None}  # fmt: skip
