@@ -20,7 +20,7 @@ from workflow_engine.foreign import as_list, is_foreign, misfit, python_value, r
 from workflow_engine.kinds import ANY, Kind
 from workflow_engine.placement import Placement
 from workflow_engine.plan import BoundField, PlannedStep, Source
-from workflow_engine.profile import record
+from workflow_engine.profile import loading_apart, record
 from workflow_engine.report import ElementError, Failed, Missing, Skip, Skipped, StepReport
 from workflow_engine.state import LiveLevel, RunState
 
@@ -71,13 +71,15 @@ class StepCall:
         for place, error in self.placement.meet(active).items():
             answers[place] = self._fail(place, error)
         active = [place for place in active if answers[place] is None]
-        (self._call_batch if self.step.block.batched else self._call_each)(columns, active, answers)
+        with loading_apart() as loads:
+            (self._call_batch if self.step.block.batched else self._call_each)(columns, active, answers)
         self._store(answers)
         self.report.elements = size
         self.report.failed, self.report.skipped = sum(not error.part for error in self.errors), len(self.skips)
         self.report.done = size - self.report.failed - self.report.skipped
         ended = time.perf_counter()
-        self.report.seconds = ended - started
+        self.report.loading = sum(loads)
+        self.report.seconds = ended - started - self.report.loading
         self.step.pace.note(len(active), self.report.seconds)
         record("steps", self.step.name, started, ended, elements=size)
 

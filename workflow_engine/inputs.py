@@ -154,7 +154,7 @@ def _load_element(state: RunState, item: PlannedInput, position: int, value: Any
         _ = image.array
     except Exception as error:  # whatever it is, it fails alone
         index = state.index(item.level, position)
-        return Failed(ElementError(f"$inputs.{item.name}", "", index, type(error).__name__, str(error)), error)
+        return Failed(ElementError.of(f"$inputs.{item.name}", "", index, error), error)
     return image
 
 

@@ -7,11 +7,13 @@ Chrome's tracing.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,28 @@ class Total:
 
 
 class Profile:
-    """The spans of a while."""
+    """The spans of a while.
 
-    def __init__(self) -> None:
+    Args:
+        only: the track whose spans are kept; all are without it.
+    """
+
+    def __init__(self, only: str | None = None) -> None:
         self.spans: list[Span] = []
+        self._only = only
+
+    def add(self, span: Span) -> None:
+        """Keep a span."""
+        if self._only in (None, span.track):
+            self.spans.append(span)
+
+    def seconds(self, track: str) -> float:
+        """How long at least one span of a track was going on."""
+        total, reached = 0.0, float("-inf")
+        for span in sorted((span for span in self.spans if span.track == track), key=lambda span: span.started):
+            total += max(0.0, span.ended - max(span.started, reached))
+            reached = max(reached, span.ended)
+        return total
 
     def totals(self) -> list[Total]:
         """The spans added up by track and name, in order of their first beginning."""
@@ -87,15 +107,49 @@ _active: list[Profile] = []
 def record(track: str, name: str, started: float, ended: float, **counts: int) -> None:
     """Add a span to every profile that is on; may be called from any thread."""
     for profile in _active:
-        profile.spans.append(Span(track, name, started, ended, counts))
+        profile.add(Span(track, name, started, ended, counts))
 
 
 @contextlib.contextmanager
-def profiled() -> Iterator[Profile]:
-    """Keep the spans of the block."""
-    profile = Profile()
+def profiled(only: str | None = None) -> Iterator[Profile]:
+    """Keep the spans of the block, all of them or those of one track."""
+    profile = Profile(only)
     _active.append(profile)
     try:
         yield profile
     finally:
         _active.remove(profile)
+
+
+LOADING: Final = "loading"
+"""The track of what is done once, such as loading a model."""
+_BRIEF: Final = 0.001
+"""Seconds of loading that are not worth a span: the model was there."""
+
+_loading: contextvars.ContextVar[list[float] | None] = contextvars.ContextVar("loading", default=None)
+
+
+@contextlib.contextmanager
+def loading(name: str) -> Iterator[None]:
+    """What a block does in this context once, such as loading a model, or waits for: it does not count as work of its step."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        ended = time.perf_counter()
+        if ended - started >= _BRIEF:
+            record(LOADING, name, started, ended)
+            parts = _loading.get()
+            if parts is not None:
+                parts.append(ended - started)
+
+
+@contextlib.contextmanager
+def loading_apart() -> Iterator[list[float]]:
+    """The seconds of everything that is loaded in this context during the block."""
+    parts: list[float] = []
+    token = _loading.set(parts)
+    try:
+        yield parts
+    finally:
+        _loading.reset(token)

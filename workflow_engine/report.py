@@ -76,7 +76,10 @@ class Skip:
 
 @dataclass
 class StepReport:
-    """One step of one run; `elements` went in, and were done, skipped or failed. Seconds are of the wall clock."""
+    """One step of one run; `elements` went in, and were done, skipped or failed.
+
+    Seconds are of the wall clock; those in which it waited for what is loaded once, such as a model, are in `loading` instead.
+    """
 
     name: str
     type: str
@@ -85,6 +88,7 @@ class StepReport:
     skipped: int = 0
     failed: int = 0
     seconds: float = 0.0
+    loading: float = 0.0
 
 
 @dataclass

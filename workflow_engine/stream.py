@@ -61,7 +61,7 @@ class StreamTotals:
         self.seconds += result.report.seconds
         for name, step in result.report.steps.items():
             total = self.steps.setdefault(name, StepReport(name, step.type))
-            for count in ("elements", "done", "skipped", "failed", "seconds"):
+            for count in ("elements", "done", "skipped", "failed", "seconds", "loading"):
                 setattr(total, count, getattr(total, count) + getattr(step, count))
 
 

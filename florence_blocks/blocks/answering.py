@@ -18,6 +18,7 @@ from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
 from workflow_engine.errors import UnavailableError
 from workflow_engine.lazy import LazyModule
+from workflow_engine.profile import loading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,8 +113,9 @@ def _answers(model_id: str, requests: Sequence[Request], before: int, total: int
         before: how many requests of the step other models have answered.
         total: how many requests the step has.
     """
-    from florence_blocks.runtime import pending as waiting
-    from florence_blocks.runtime import shared
+    with loading("the runtime"):
+        from florence_blocks.runtime import pending as waiting
+        from florence_blocks.runtime import shared
 
     run = current_run() or Run()
 
@@ -123,7 +125,8 @@ def _answers(model_id: str, requests: Sequence[Request], before: int, total: int
 
     def model() -> FlorenceModel:
         try:
-            return shared.shared_model(model_id)
+            with loading(model_id):
+                return shared.shared_model(model_id)
         except ValueError as error:  # a device, precision or memory that is not at hand
             raise UnavailableError(str(error)) from error
 

@@ -263,7 +263,11 @@ def test_the_main_example_runs_from_the_command_line(tmp_path: Path) -> None:
 
 def test_a_profile_shows_the_steps_and_the_model_behind_them(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "scene.png"), draw_scene(5).image)
-    done = workflow("run", MAIN, tmp_path / "scene.png", "--out", tmp_path / "out", "--profile")
+    done = workflow("run", MAIN, tmp_path / "scene.png", "--out", tmp_path / "out", "--profile", "--steps")
+    assert re.search(r"1 image in [\d.:]+( s)?, [\d.:]+( s)? of it loading models, else [\d.]+ images/s", done.stderr), (
+        done.stderr
+    )
+    assert any(float(line.split()[-1]) > 0.05 for line in done.stderr.splitlines() if line.startswith("detect ")), "loading"
     assert done.returncode == 0, done.stderr
     events = json.loads((tmp_path / "out" / "trace.json").read_text())["traceEvents"]
     names = {event["name"] for event in events if event["ph"] == "X"}

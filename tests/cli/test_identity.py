@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from florence_blocks.demo import draw_scene
-from florence_blocks.runtime.checkpoint import DEMO, resolve
+from florence_blocks.model_ids import DEMO, resolve
 from tests.cli.test_cli import WIDTHS, lines_of
 from workflow_engine.cli.app import app
 

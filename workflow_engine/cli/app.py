@@ -55,6 +55,28 @@ def _tell_warnings() -> None:
     warnings.showwarning = told
 
 
+def _version(wanted: bool) -> None:
+    """Print which version this is, and end."""
+    if wanted:
+        from importlib.metadata import entry_points
+
+        own = (entry.dist for entry in entry_points(group="workflow_engine") if entry.value == "workflow_engine.standard")
+        typer.echo(" ".join(f"workflow {dist.version} ({dist.name})" for dist in own if dist))
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print which version this is")
+    ] = False,
+) -> None:
+    """Run, check and explore vision workflows written in JSON.
+
+    Exit codes: 0 all went well, 1 some element failed, 2 the definition or the arguments are wrong, 130 interrupted.
+    """
+
+
 def stop(message: str, code: int = WRONG) -> NoReturn:
     """End with a message on standard error."""
     typer.echo(message, err=True)
@@ -86,7 +108,9 @@ def run(
     steps: Annotated[bool, typer.Option("--steps", help="print what each step did")] = False,
     report: Annotated[Path | None, typer.Option(help="write a page of HTML: graph, pictures, values, times, errors")] = None,
     report_images: Annotated[int, typer.Option(min=0, help="images the report shows step by step")] = 4,
-    profile: Annotated[bool, typer.Option("--profile", help="print what took how long; write trace.json")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="print what took how long; write trace.json to --out")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print nothing but errors, and results with --json")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="print the tracebacks of elements that fail")] = False,
 ) -> None:
     """Run a workflow on an image, several, a folder, a glob pattern, or the frames of a video.
 
@@ -106,7 +130,7 @@ def run(
         images=images or [], frames=frames, parameters=_parameters(set_ or []), input_name=input_, out=out, earlier=earlier,
         as_json=json_, batch=batch, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
         allow_webhooks=allow_webhook or [], strict=stop_on_error, steps=steps, report=report, report_images=report_images,
-        profile=profile,
+        profile=profile, quiet=quiet, verbose=verbose,
     )  # fmt: skip
     raise SystemExit(run_workflow(definition, options))
 

@@ -1,11 +1,7 @@
-"""What `workflow run` says to people."""
+"""What `workflow run` prints about results, steps and profiles."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import typer
@@ -14,29 +10,6 @@ from workflow_engine.data import Image
 from workflow_engine.detections import is_detections
 from workflow_engine.profile import Profile
 from workflow_engine.stream import StreamTotals
-
-_PROGRESS_AFTER_SECONDS = 2.0
-
-
-@contextlib.contextmanager
-def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Says how far a run is; a bar appears once it has taken a while."""
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        bar: Any = None
-
-        def moved(done: int) -> None:
-            nonlocal bar
-            if bar is None and time.monotonic() - started > _PROGRESS_AFTER_SECONDS and sys.stderr.isatty():
-                from rich.console import Console
-                from rich.progress import Progress
-
-                bar = stack.enter_context(Progress(console=Console(stderr=True)))
-                bar.add_task("images", total=total)
-            if bar is not None:
-                bar.update(bar.task_ids[0], completed=done)
-
-        yield moved
 
 
 def print_outputs(label: str, outputs: dict[str, Any]) -> None:
@@ -75,7 +48,9 @@ def print_profile(profile: Profile) -> None:
 def print_steps(totals: StreamTotals) -> None:
     """What each step did."""
     width = max(map(len, totals.steps), default=4)
-    typer.echo(f"{'step':<{width}}  elements  done  skipped  failed  seconds", err=True)
+    typer.echo(f"{'step':<{width}}  elements  done  skipped  failed  seconds  loading", err=True)
     for name, step in totals.steps.items():
-        counts = f"{step.elements:8d}  {step.done:4d}  {step.skipped:7d}  {step.failed:6d}  {step.seconds:7.3f}"
+        counts = (
+            f"{step.elements:8d}  {step.done:4d}  {step.skipped:7d}  {step.failed:6d}  {step.seconds:7.3f}  {step.loading:7.3f}"
+        )
         typer.echo(f"{name:<{width}}  {counts}", err=True)

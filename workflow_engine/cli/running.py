@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workflow_engine.cli.ending import Ending, trace_path
 from workflow_engine.cli.files import VIDEO_SUFFIXES, find_images
 from workflow_engine.cli.filmed import Filmed
 from workflow_engine.cli.identity import identity_of
 from workflow_engine.cli.kept import Earlier, Kept, Results
-from workflow_engine.cli.printing import print_outputs, print_profile, print_steps, progress
+from workflow_engine.cli.printing import print_outputs, print_profile, print_steps
+from workflow_engine.cli.progress import progress
 from workflow_engine.data import Image
-from workflow_engine.errors import WorkflowError, WorkflowRunError, did_you_mean, listing
-from workflow_engine.profile import profiled
+from workflow_engine.errors import StepError, WorkflowError, WorkflowRunError, did_you_mean, listing
+from workflow_engine.profile import LOADING, Profile, profiled
 from workflow_engine.results import to_json
 from workflow_engine.stream import Streamed, StreamTotals
 from workflow_engine.video import Video
@@ -26,6 +30,10 @@ from workflow_engine.workflow import Workflow, compile
 
 if TYPE_CHECKING:
     from workflow_engine.views.page import Page
+
+
+INTERRUPTED = 130
+"""The exit code of a run that was interrupted."""
 
 
 @dataclass
@@ -60,6 +68,8 @@ class RunOptions:
     report: Path | None
     report_images: int
     profile: bool
+    quiet: bool
+    verbose: bool
 
 
 class ArgumentError(WorkflowError):
@@ -68,6 +78,14 @@ class ArgumentError(WorkflowError):
 
 def run_workflow(definition: Path, options: RunOptions) -> int:
     """Run and print; the exit code."""
+    try:
+        return _run(definition, options)
+    except KeyboardInterrupt:  # before the first image, or a second time
+        typer.echo("interrupted", err=True)
+        return INTERRUPTED
+
+
+def _run(definition: Path, options: RunOptions) -> int:
     workflow = compile(definition)
     for warning in workflow.warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -76,27 +94,45 @@ def run_workflow(definition: Path, options: RunOptions) -> int:
     page = _page(workflow, name, options)
     results = _results(workflow, name, sources, options)
     running = _Running(workflow.watched() if page else workflow, options, results, page)
-    with profiled() if options.profile else contextlib.nullcontext() as profile, _closing(results):
-        totals = running.stream(name, sources) if name else running.once()
-    if options.steps:
-        print_steps(totals)
-    if results and not options.as_json:
-        earlier = f", {results.done} were there already" if results.done else ""
-        others = results.others if isinstance(results, Kept) else 0
-        stay = f", {others} of images not given this time stay" if others else ""
-        typer.echo(f"{totals.images} results in {results.place}{earlier}{stay}", err=True)
-    if totals.errors:
-        again = "; --retry does their images again" if isinstance(results, Kept) else ""
-        typer.echo(f"{totals.errors} elements failed{again}", err=True)
+    interrupted, started = False, time.monotonic()
+    with profiled(None if options.profile else LOADING) as profile, _closing(results):
+        try:
+            running.stream(name, sources) if name else running.once()
+        except KeyboardInterrupt:
+            interrupted = True
+    seconds, loads = time.monotonic() - started, profile.seconds(LOADING)
+    ending = Ending(running.totals, running.finished, name is not None, results, seconds, loads)
+    _tell(ending, options)
     if page is not None and options.report is not None:
-        _write(options.report, page.html(totals).encode())
+        _write(options.report, page.html(running.totals).encode())
         typer.echo(f"report in {options.report}", err=True)
-    if profile is not None:
-        trace = (options.out if isinstance(results, Kept) and options.out else Path()) / "trace.json"
-        print_profile(profile)
-        _write(trace, json.dumps(profile.trace()).encode())
-        typer.echo(f"trace in {trace}", err=True)
-    return 1 if totals.errors else 0
+    if options.profile:
+        _profile(profile, results)
+    if interrupted:
+        ending.interruption(sources.frames if isinstance(sources, Video) else len(sources))
+        return INTERRUPTED
+    return 1 if running.totals.errors else 0
+
+
+def _tell(ending: Ending, options: RunOptions) -> None:
+    """What was done, as far as it is wanted."""
+    if options.steps:
+        print_steps(ending.totals)
+    if not options.as_json and not options.quiet:
+        ending.summary()
+    if not options.quiet:
+        ending.failures()
+
+
+def _profile(profile: Profile, results: Results | None) -> None:
+    """What took how long, and the trace beside the results."""
+    print_profile(profile)
+    trace = trace_path(results)
+    if trace is None:
+        typer.echo("with --out FOLDER a trace of it is written beside the results", err=True)
+        return
+    _write(trace, json.dumps(profile.trace()).encode())
+    typer.echo(f"trace in {trace}", err=True)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -180,8 +216,10 @@ class _Running:
     options: RunOptions
     results: Results | None
     page: Page | None
+    totals: StreamTotals = field(default_factory=StreamTotals)
+    finished: int = 0
 
-    def stream(self, name: str, sources: Sequence[Any] | Video) -> StreamTotals:
+    def stream(self, name: str, sources: Sequence[Any] | Video) -> None:
         """Every image that has no results yet."""
         options = self.options
         count = sources.frames if isinstance(sources, Video) else len(sources)
@@ -189,30 +227,38 @@ class _Running:
             self._left(sources), options.parameters, input=name, batch=options.batch, timeout=options.timeout,
             allow_urls=options.allow_urls, allow_files=options.allow_files, allow_webhooks=options.allow_webhooks,
             on_error="raise" if options.strict else "report",
-        ) as stream, progress(count) as moved:  # fmt: skip
+        ) as stream, progress(count, quiet=options.quiet) as moved:  # fmt: skip
+            self.totals = stream.totals
             try:
                 for item in stream:
                     self._emit(item)
-                    moved(item.index + 1 + (self.results.done if self.results else 0))
+                    moved(item.index + 1 + self._earlier(), self._earlier())
             except WorkflowRunError as error:
-                raise ArgumentError(str(error)) from error
+                raise self._stopped(error) from error
             if options.frames is not None and not stream.totals.images and not (self.results and self.results.done):
                 raise ArgumentError(f"--video {options.frames.source} has no frames from {options.frames.start:g} s on")
-            return stream.totals
 
-    def once(self) -> StreamTotals:
+    def _earlier(self) -> int:
+        """How many images an earlier run has done."""
+        return self.results.done if self.results else 0
+
+    def _stopped(self, error: WorkflowRunError) -> ArgumentError:
+        """The end of a run that could not go on, with its traceback where that is wanted."""
+        trace = error.traceback if isinstance(error, StepError) and self.options.verbose else ""
+        return ArgumentError(f"{trace}{error}")
+
+    def once(self) -> None:
         """A workflow without images."""
-        options, totals = self.options, StreamTotals()
+        options = self.options
         try:
             result = self.workflow.run(options.parameters, timeout=options.timeout, allow_files=options.allow_files,
                                        allow_webhooks=options.allow_webhooks,
                                        on_error="raise" if options.strict else "report")  # fmt: skip
         except WorkflowRunError as error:
-            raise ArgumentError(str(error)) from error
-        totals.add(result)
+            raise self._stopped(error) from error
+        self.totals.add(result)
         for index, outputs in enumerate(result.outputs):
             self._emit(Streamed(index, None, outputs, tuple(result.report.errors), tuple(result.report.skips)))
-        return totals
 
     def _left(self, sources: Iterable[Any]) -> Iterator[Any]:
         """The images without results."""
@@ -235,10 +281,18 @@ class _Running:
                 self.results.add(label, item.source, line)
             if self.options.as_json:
                 typer.echo(json.dumps({"input": label, **line}, ensure_ascii=False))
-        if not self.options.as_json:
+        if self._is_printed():
             print_outputs(label or "result", outputs)
-        for error in errors:
-            typer.echo(f"{label}: {error}", err=True)
+        for error in item.errors:
+            trace = error.traceback if self.options.verbose else ""
+            typer.echo(f"{trace}{label}: {error}", err=True)
+        self.finished += 1
+
+    def _is_printed(self) -> bool:
+        """Whether results are printed for people: not beside a bar, where they are kept in a folder."""
+        if self.options.as_json or self.options.quiet:
+            return False
+        return self.results is None or not sys.stdout.isatty()
 
 
 def _label(source: Any) -> str:
