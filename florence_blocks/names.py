@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
@@ -17,6 +18,7 @@ _BLANKS: Final = "\\s\ufeff\u200b\u2060"
 _AROUND: Final = re.compile(f"^[{_BLANKS}]+|[{_BLANKS}]+$")
 
 
+@lru_cache(4096)
 def cleaned(name: str) -> str:
     """A name without blanks around it, accents and letters composed (Unicode's NFC)."""
     return _AROUND.sub("", unicodedata.normalize("NFC", name))
@@ -84,9 +86,5 @@ class ClassList:
         return [numbers[label] for label in labels]
 
 
-def _names(given: list[str]) -> list[str]:
-    return list(ClassList.of(given).names)
-
-
-CleanNames = Annotated[list[str], AfterValidator(_names)]
-"""A field with names, cleaned and each once, for blocks that compare by name."""
+ClassName = Annotated[str, AfterValidator(cleaned)]
+"""A name in a field of a block that compares by name; detections are compared by their `cleaned` names."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from florence_blocks.names import ClassName, cleaned
 from florence_blocks.vision.detection import read_property, rows, select
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Coordinate, Factor, Length, Positive, Share, Whole, either
 from florence_blocks.vision.operations import Chain, OperationsManifest, operated
@@ -121,7 +122,7 @@ class PerClassConfidenceFilter(Block):
 
         type: Literal["vision/per_class_confidence_filter@v1", "roboflow_core/per_class_confidence_filter@v1"]
         predictions: DetectionsReference
-        class_thresholds: Value[dict[str, Coordinate]] = Field(description="the least confidence by class")
+        class_thresholds: Value[dict[ClassName, Coordinate]] = Field(description="the least confidence by class")
         default_threshold: Value[Share] = Field(0.3, description="the least confidence of all other classes")
 
     outputs = DETECTIONS_OUTPUT
@@ -133,7 +134,7 @@ class PerClassConfidenceFilter(Block):
         names = predictions.data.get("class_name", [None] * len(predictions))
         pairs = enumerate(zip(names, predictions.confidence, strict=True))
         return select(predictions, [place for place, (name, sure) in pairs
-                                    if sure >= class_thresholds.get(str(name), default_threshold)])  # fmt: skip
+                                    if sure >= class_thresholds.get(cleaned(str(name)), default_threshold)])  # fmt: skip
 
 
 class DetectionsClassesReplacement(Block):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from florence_blocks.names import ClassName, cleaned
 from florence_blocks.vision.detection import Detection, rows, select
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Amount, Positive, Share
 from florence_blocks.vision.together import masks_of, names_of, overlaps_of, together
@@ -52,8 +53,8 @@ class DetectionsConsensus(Block):
         class_aware: Value[bool] = Field(True, description="whether things of different classes are different")
         iou_threshold: Value[Share] = Field(0.3, description="how much boxes overlap, more than this, to be the same thing")
         confidence: Value[Share] = Field(0.0, description="the least confidence of what is kept")
-        classes_to_consider: Value[list[str] | None] = Field(None, description="the classes that count; all by default")
-        required_objects: Value[Positive | dict[str, Positive] | None] = Field(
+        classes_to_consider: Value[list[ClassName] | None] = Field(None, description="the classes that count; all by default")
+        required_objects: Value[Positive | dict[ClassName, Positive] | None] = Field(
             None, description="how many must be there, in all or of each class, for `object_present`"
         )
         presence_confidence_aggregation: Aggregation = "max"
@@ -88,7 +89,7 @@ class DetectionsConsensus(Block):
                                 confidence_of=_OF_NUMBERS[detections_merge_confidence_aggregation])
         ]  # fmt: skip
         found = together(agreed) if agreed else select(sources[0], [])
-        there = len(agreed) > 0 and _enough(Counter(names_of(found)), required_objects, class_aware=class_aware)
+        there = len(agreed) > 0 and _enough(Counter(map(cleaned, names_of(found))), required_objects, class_aware=class_aware)
         names = names_of(found) if class_aware else ["any_object"] * len(found)
         scores: dict[str, list[float]] = {}
         if found.confidence is not None:
@@ -102,7 +103,7 @@ class DetectionsConsensus(Block):
 def _of_classes(found: sv.Detections, classes: Sequence[str] | None) -> sv.Detections:
     if not classes:
         return found
-    return select(found, [place for place, name in enumerate(names_of(found)) if name in classes])
+    return select(found, [place for place, name in enumerate(names_of(found)) if cleaned(name) in classes])
 
 
 def _votes(

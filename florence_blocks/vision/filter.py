@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from florence_blocks.names import ClassName, cleaned
 from florence_blocks.vision.detection import read_property, rows, select
 from florence_blocks.vision.expression import Where
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Amount, Positions, Share
@@ -38,7 +39,7 @@ class DetectionsFilter(Block):
         type: Literal["vision/detections_filter@v1", "roboflow_core/detections_filter@v1", "DetectionsFilter"]
         predictions: DetectionsReference
         where: Where | None = Field(None, description='a one-line expression: class_name == "star" and area > 400')
-        classes: Value[list[str] | None] = Field(None, description="the names to keep")
+        classes: Value[list[ClassName] | None] = Field(None, description="the names to keep")
         min_confidence: Value[Share | None] = Field(None, description="the least confidence to keep")
         min_area: Value[Amount | None] = Field(None, description="the least area in pixels to keep")
         max_area: Value[Amount | None] = Field(None, description="the largest area in pixels to keep")
@@ -82,7 +83,7 @@ class DetectionsFilter(Block):
 def _of_classes(found: sv.Detections, classes: list[str]) -> NDArray[np.bool_]:
     """Which detections have one of the names, `[n]`."""
     wanted = set(classes)
-    return np.array([read_property(one, "class_name") in wanted for one in rows(found)], dtype=bool)
+    return np.array([cleaned(read_property(one, "class_name")) in wanted for one in rows(found)], dtype=bool)
 
 
 def _areas(found: sv.Detections) -> NDArray[np.float64]:

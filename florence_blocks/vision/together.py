@@ -32,8 +32,8 @@ def together(parts: Sequence[sv.Detections]) -> sv.Detections:
     """All detections of parts that lie on the same image, in order.
 
     What only some parts have is filled for the others: a mask, quad or outline with the box, a text with "", keypoints with
-    none. Confidences and tracks stay only where every part has them. Classes keep their ids where each name has one, else get
-    new ones.
+    none. Confidences and tracks stay only where every part has them. Every name has one id, the first it came with; where
+    another name has that already, one behind all others.
     """
     full = [part for part in parts if len(part)]
     if len(full) < 2:
@@ -98,16 +98,22 @@ def masks_of(part: sv.Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def _class_ids(parts: Sequence[sv.Detections], names: Any) -> Any:
-    """The ids of all parts if they mean the same everywhere, else one per name; None where neither is known."""
-    ids = _of_all([part.class_id for part in parts])
+    """One id per name, the first it came with unless another name has it; None where neither is known."""
     if names is None:
-        return ids
-    if ids is not None:
-        pairs = set(zip(map(str, names), ids.tolist(), strict=True))
-        if len(pairs) == len({name for name, _ in pairs}) == len({number for _, number in pairs}):
-            return ids
-    order = {name: number for number, name in enumerate(dict.fromkeys(map(str, names)))}
-    return np.array([order[str(name)] for name in names], dtype=int)
+        return _of_all([part.class_id for part in parts])
+    known = [number for part in parts for number in (part.class_id if part.class_id is not None else [None] * len(part))]
+    numbers: dict[str, int] = {}
+    taken: set[int] = set()
+    for name, number in zip(map(str, names), known, strict=True):
+        if number is not None and name not in numbers and int(number) not in taken:
+            numbers[name] = int(number)
+            taken.add(int(number))
+    behind = max(taken, default=-1) + 1
+    for name in dict.fromkeys(map(str, names)):
+        if name not in numbers:
+            numbers[name] = behind
+            behind += 1
+    return np.array([numbers[str(name)] for name in names], dtype=int)
 
 
 def cleared(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field
 
+from florence_blocks.names import ClassName, cleaned
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.draw import colour
 from florence_blocks.vision.fields import IMAGE_OUTPUT, Coordinate, LetterScale, Positions, Share, Thickness, Whole, either
@@ -70,7 +71,7 @@ class DetectionsCount(Block):
 
         type: Literal["vision/detections_count@v1"]
         predictions: DetectionsReference
-        classes: Value[list[str] | None] = Field(None, description="the names to count, listed even where none is there")
+        classes: Value[list[ClassName] | None] = Field(None, description="the names to count, listed even where none is there")
         zone: Value[Zone | None] = Field(None, description=f"the polygon to count in: {ZONE_PIXELS}")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
 
@@ -81,7 +82,7 @@ class DetectionsCount(Block):
     ) -> dict[str, Any]:
         """How many there are on one image, and which."""
         inside = [True] * len(predictions) if zone is None else within(*met(predictions, zone), zone_anchor)
-        names = [str(name) for name in predictions.data.get("class_name", [""] * len(predictions))]
+        names = [cleaned(str(name)) for name in predictions.data.get("class_name", [""] * len(predictions))]
         kept = [place for place, name in enumerate(names) if inside[place] and (classes is None or name in classes)]
         counts = Counter(names[place] for place in kept)
         listed = counts if classes is None else {name: counts[name] for name in classes}

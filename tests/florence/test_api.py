@@ -179,3 +179,47 @@ def test_limits_cut_answers_and_beams_are_taken(model: Florence2) -> None:
 def test_what_does_not_fit_is_told(model: Florence2, call: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call(model)
+
+
+def test_what_is_wrong_in_a_list_is_told_with_its_place_before_anything_is_asked(model: Florence2) -> None:
+    before = model.stats()["requests"]
+    with pytest.raises(ValueError, match=r"^xyxy\[1\]: .*lies outside of the"):
+        model.caption_image_region(SCENE.image, [BOXES[0], [9000, 0, 9001, 9]])
+    with pytest.raises(ValueError, match=r"^xyxy\[1\]\[0\]: .*has no area"):
+        model.caption_image_region([SCENE.image] * 2, [[BOXES[0]], [[5, 5, 5, 9]]])
+    with pytest.raises(ValueError, match=r"^images\[0\]: .*is empty"):
+        model.ground_phrase([SCENE.image] * 2, "")
+    assert model.stats()["requests"] <= before + 1  # one may have been taken before it was cancelled
+
+
+def test_one_bad_box_loses_nothing_where_exceptions_are_returned(model: Florence2) -> None:
+    boxes = np.array([BOXES[0], [np.nan] * 4, [9000, 0, 9001, 9], BOXES[1]])
+    first, nan, outside, last = model.caption_image_region(SCENE.image, boxes, return_exceptions=True)
+    assert [first, last] == [SCENE.shapes[0].name, SCENE.shapes[1].name]
+    assert isinstance(nan, ValueError) and isinstance(outside, ValueError)
+    (good, bad) = model.classify_image_region([SCENE.image, OTHER.image], [BOXES[0], [0, 0, 0, 0]], return_exceptions=True)
+    assert good == SCENE.shapes[0].category and isinstance(bad, ValueError)
+    assert isinstance(model.ground_phrase(SCENE.image, "half \ud83d", return_exceptions=True), ValueError)
+
+
+def test_class_names_come_in_any_list_and_never_as_one_text(model: Florence2) -> None:
+    name = SCENE.shapes[0].category
+    want = model.detect_objects(SCENE.image, classes=[name])
+    forms: list[Any] = [f"{name} ", (name,), {name}, iter([name]), {name: 1}.keys(), np.array([name]), [name, name], ["", name]]
+    for form in forms[1:]:
+        found = model.detect_objects([SCENE.image, SCENE.image], classes=form)
+        assert all(np.array_equal(one.xyxy, want.xyxy) for one in found)
+    with pytest.raises(ValueError, match="a list of classes is needed, not one text"):
+        model.detect_objects(SCENE.image, classes=forms[0])
+    with pytest.raises(ValueError, match="a list of classes is needed, not one text"):
+        model.classify_image_region(SCENE.image, BOXES[0], classes="circle, star")
+    assert model.classify_image_region(SCENE.image, BOXES[0], classes=["circle", " square", " triangle", " star"]) == name
+    with pytest.raises(ValueError, match="at least one class"):
+        model.detect_objects(SCENE.image, classes=[" "])
+
+
+def test_class_ids_are_places_whatever_the_model_names_first(model: Florence2) -> None:
+    names = [shape.name for shape in SCENE.shapes]
+    for classes in (names, names[::-1], ["nothing at all", *names]):
+        found = model.detect_objects(SCENE.image, classes=classes)
+        assert found.class_id.tolist() == [classes.index(name) for name in found.data["class_name"]]

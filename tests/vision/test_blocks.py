@@ -126,6 +126,21 @@ def test_the_filter_keeps_what_meets_every_condition(fields: dict[str, Any], kep
     assert list(got.data["class_name"]) == kept and got.mask.shape == (len(kept), 60, 100)
 
 
+@pytest.mark.parametrize("names", [["star "], [" star", "star"], ["moon", " star"]])
+def test_names_are_compared_without_blanks_around_them(names: list[str]) -> None:
+    given = found()
+    given.confidence = np.array([0.5, 0.5])
+    steps = [
+        step("detections_filter", predictions="$inputs.d", classes=names),
+        step("detections_count", predictions="$inputs.d", classes=names),
+        step("detections_consensus", predictions_batches=["$inputs.d"], required_votes=1, classes_to_consider=names),
+        step("per_class_confidence_filter", predictions="$inputs.d", class_thresholds=dict.fromkeys(names, 0.1),
+             default_threshold=1.0),
+    ]  # fmt: skip
+    for one in steps:
+        assert list(run([one], "$steps.s.predictions", d=given).data["class_name"]) == ["star"], one["type"]
+
+
 def test_a_filter_on_confidences_that_are_not_there_fails_and_says_so() -> None:
     with pytest.raises(Exception, match="carry no confidence"):
         run([step("detections_filter", predictions="$inputs.d", min_confidence=0.5)], "$steps.s.predictions")

@@ -159,3 +159,14 @@ def test_stitching_joins_parts_unless_it_is_that_of_another_runtime(kind: str, w
         "type": f"{kind}/detections_stitch@v1", "name": "s", "reference_image": "$inputs.i", "predictions": "$steps.f.p"
     })  # fmt: skip
     assert (made.overlap_filtering_strategy, made.overlap_metric, made.iou_threshold) == wanted
+
+
+def test_classes_keep_the_ids_they_came_with() -> None:
+    def named(names: list[str], ids: list[int] | None) -> sv.Detections:
+        part = boxes(*[(place, 0, place + 9, 9) for place in range(len(names))], names=" ".join(names))
+        part.class_id = None if ids is None else np.array(ids)
+        return part
+
+    listed = named(["star", "circle"], [3, 1])
+    found = together([listed, named(["star"], [0]), named(["dog"], [1]), named(["word"], None)])
+    assert found.class_id.tolist() == [3, 1, 3, 4, 5]
