@@ -8,11 +8,11 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
+	$(PIP) --editable '.[video]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[video,dev]'
 	touch $@
 
 demo: $(VENV)/installed

@@ -20,6 +20,7 @@ autodoc_member_order = "bysource"
 html_theme = "furo"
 html_title = "florence-blocks"
 nitpicky = False
+default_role = "code"  # docstrings write code between single backticks, as Markdown does
 exclude_patterns = ["drawn"]
 
 # The graphs of the examples, drawn from the definitions as they are.

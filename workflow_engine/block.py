@@ -1,6 +1,6 @@
 """The block contract: what a block takes, what it gives, and how it is called.
 
-A block is one class with one manifest, a pydantic model whose fields are the fields of its step in the JSON:
+A block is one class with one manifest, a pydantic model whose fields are the fields of its step in the JSON::
 
     class Blur(Block):
         \"\"\"Blur an image.\"\"\"
@@ -14,15 +14,15 @@ A block is one class with one manifest, a pydantic model whose fields are the fi
 
         def run(self, image: Image, size: int) -> Image: ...
 
-*Fields.* `Reference` fields take a selector only (`ImageReference`, `DetectionsReference`, or
+**Fields.** `Reference` fields take a selector only (`ImageReference`, `DetectionsReference`, or
 `Annotated[Reference, Accepts(KIND, ...)]`); `Value[T]` fields take a literal of T or a selector. Both may be items of a
 list or values of a dict (`dict[str, Value[Any]]`). `Target` fields name a step (flow control). A field of any other type
 is a plain literal.
 
-*Calls.* `run` gets every field but `type` and `name` by name, with values in place of selectors, once per element. With
+**Calls.** `run` gets every field but `type` and `name` by name, with values in place of selectors, once per element. With
 `batched = True` it is called once for all elements, in one flat batch however deeply they are nested: every field arrives
 as a list with one entry per element, and the answer is a list with one entry per element. A block with one output returns
-its value; with several outputs, a dict with exactly their names. `dimension` says how deep the answer lies:
+its value; with several outputs, a dict with exactly their names. `dimension` says how deep the answer lies::
 
     0   one answer per element
     +1  a list of answers per element: each opens a new element one dimension deeper (crops)

@@ -130,7 +130,7 @@ def _with_adapter(source: str, revision: str | None, device: torch.device) -> Ch
     except CheckpointError as error:
         raise CheckpointError(f"the base model of the adapter, `{named}`: {error}") from error.__cause__
     except ImportError:
-        raise CheckpointError("it is an adapter; `pip install florence-blocks[peft]` loads adapters") from None
+        raise CheckpointError("it is an adapter; `pip install 'peft>=0.15'` brings what loads adapters") from None
     own = folder / CALIBRATION
     return replace(base, model=merged, calibration=_calibration(own) if own.is_file() else base.calibration)
 
