@@ -29,9 +29,13 @@ PROBE = """<script>addEventListener("load", () => {
     uses: uses.length,
     outlines: document.querySelectorAll("polygon").length,
     dangling: [...document.querySelectorAll("a")].map(a => a.getAttribute("href") || a.getAttribute("xlink:href"))
-      .filter(href => href && href.startsWith("#steps") && !document.getElementById(href.slice(1))).length,
+      .filter(href => href && href.startsWith("#") && !document.getElementById(href.slice(1))).length,
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     outside: [...document.querySelectorAll("script,link,img")].filter(tag => /^http/.test(tag.src || tag.href || "")).length,
+    headings: [...document.querySelectorAll("h2[id$=shown]")].map(heading => heading.innerText),
+    tiles: document.querySelectorAll(".tile").length,
+    crops: [...document.querySelectorAll(".tile")].filter(tile => tile.querySelector(".name")).length,
+    failing: document.querySelectorAll("#errors + .sheet .tile").length,
     text: document.body.innerText,
   });
 });</script>"""
@@ -63,7 +67,10 @@ def test_a_report_shows_graph_pictures_values_and_times(tmp_path: Path) -> None:
     assert seen["outlines"] >= 4 * 3
     for said in ("Detect, filter, crop, caption and read", "2 results, 0 failed", "s41.png", "purple star", "A purple star."):
         assert said in seen["text"]
-    assert "s42.png" not in seen["text"]
+    assert seen["headings"] == ["s41.png"], "the steps of the first image alone"
+    assert seen["tiles"] == 2 + seen["crops"] and seen["crops"] >= 3, "every image at a glance, and every crop with its texts"
+    for fact in ("date", "packages", "parameters", "models", "florence-2-demo"):
+        assert fact in seen["text"]
 
 
 def test_a_report_says_what_failed_and_was_skipped(folder: Path) -> None:
@@ -73,7 +80,7 @@ def test_a_report_says_what_failed_and_was_skipped(folder: Path) -> None:
     lines = (folder / "out" / "results.jsonl").read_text().splitlines()
     assert all(set(json.loads(line)["outputs"]) == {"text", "grey"} for line in lines)
     seen = opened(folder / "r.html")
-    assert "Errors" in seen["text"] and "broken.png" in seen["text"] and seen["broken"] == 0
+    assert "Failing images" in seen["text"] and seen["failing"] == 1 and "broken.png" in seen["text"] and seen["broken"] == 0
     assert "3 results, 1 failed" in seen["text"] and "20 by x" in seen["text"]
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from workflow_engine.plan import PlannedStep
@@ -45,6 +46,26 @@ def identity_of(workflow: Workflow, parameters: Mapping[str, Any], image_input: 
     }
     read: dict[str, Any] = json.loads(json.dumps(found, default=str))
     return read
+
+
+def facts_of(workflow: Workflow, parameters: Mapping[str, Any], image_input: str | None) -> dict[str, str]:
+    """What people want to know of a run later on: when and with what it ran."""
+    identity = identity_of(workflow, parameters, image_input)
+    models = {json.dumps(model, sort_keys=True) for model in identity["models"].values() if model}
+    facts = {
+        "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "packages": ", ".join(identity["packages"]),
+        "parameters": _listed(identity["parameters"]),
+        "settings": _listed({name: value for name, value in identity["settings"].items() if value is not None}),
+        "models": "; ".join(_listed(json.loads(model)) for model in sorted(models)),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _listed(values: Any) -> str:
+    if not isinstance(values, dict):
+        return str(values)
+    return ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
 
 
 def _kept(value: Any, secret: bool) -> Any:

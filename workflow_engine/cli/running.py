@@ -16,7 +16,7 @@ import typer
 from workflow_engine.cli.ending import Ending, trace_path
 from workflow_engine.cli.files import VIDEO_SUFFIXES, find_images
 from workflow_engine.cli.filmed import Filmed
-from workflow_engine.cli.identity import identity_of
+from workflow_engine.cli.identity import facts_of, identity_of
 from workflow_engine.cli.kept import Earlier, Kept, Results
 from workflow_engine.cli.printing import print_outputs, print_profile, print_steps
 from workflow_engine.cli.progress import progress
@@ -205,7 +205,7 @@ def _page(workflow: Workflow, name: str | None, options: RunOptions) -> Page | N
         raise ArgumentError(f"--report {options.report}: a page of HTML is written; a name such as report.html would fit")
     from workflow_engine.views.page import Page  # draws with matplotlib, which takes a second to import
 
-    return Page(workflow, name, options.report_images)
+    return Page(workflow, name, options.report_images, facts_of(workflow, options.parameters, name))
 
 
 @dataclass
