@@ -18,7 +18,7 @@ from workflow_engine.forks import Lock
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin
 from workflow_engine.pictures import ImageError, Picture
-from workflow_engine.sources import Reader, source_of
+from workflow_engine.sources import Reader, frame_of, source_of
 
 if TYPE_CHECKING:
     import cv2
@@ -239,7 +239,8 @@ class Image:
                 of a `data:` URL; an http(s) URL; the bytes of an image file, or a file object; a PIL image of any mode; an
                 array of numpy in BGR, `[h, w, 3]`, BGRA, `[h, w, 4]`, or grey, `[h, w]`; a tensor of torch, JAX or TensorFlow
                 in RGB, `[3, h, w]` or `[h, w, 3]`, with 4 channels RGBA, with 1 grey; or one of these as `{"type": "base64" |
-                "url" | "file" | "numpy_object" | "pil", "value": ...}`. Numbers are `uint8`, `uint16`, booleans, or other
+                "url" | "file" | "numpy_object" | "pil", "value": ...}`, which may have the `"video_metadata":
+                {"frame_number": ..., "fps": ...}` of a frame. Numbers are `uint8`, `uint16`, booleans, or other
                 whole numbers within 0 and 255; those of tensors may be fractions within 0 and 1.
             allow_urls: whether http(s) addresses may be fetched, when the image is first used.
             order: the order of the channels of an array or tensor, where it is another one.
@@ -251,9 +252,10 @@ class Image:
         if isinstance(value, Image):
             return value
         picture, name = source_of(value, allow_urls=allow_urls, order=order)
+        frame, seconds = frame_of(value)
         if isinstance(picture, Picture):
-            return cls(picture.pixels, bgra=picture.bgra, name=name)
-        return cls(picture, name=name)
+            return cls(picture.pixels, bgra=picture.bgra, name=name, seconds=seconds, frame=frame)
+        return cls(picture, name=name, seconds=seconds, frame=frame)
 
     @classmethod
     def unreadable(cls, error: Exception) -> Image:

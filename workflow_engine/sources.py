@@ -32,6 +32,9 @@ MAX_BYTES: Final = 1 << 30
 """Larger files are not read as images."""
 
 _URL_TIMEOUT_SECONDS: Final = 30
+_USUAL_RATE: Final = 30.0
+"""Frames a second of a video that does not say."""
+_MOST_FRAMES: Final = 10**12
 _LONGEST_PATH: Final = 4096
 _SMALLEST_FILE: Final = 14
 """Bytes of the smallest image file: shorter texts are misspelt paths rather than base64."""
@@ -132,6 +135,29 @@ def _of_object(value: dict[str, Any], allow_urls: bool, order: Order | None) -> 
         return source_of(inner, allow_urls=allow_urls, order=order)
     known = '"base64" with a text, "file" with a path, "url" with an address, "numpy_object" with an array'
     raise ImageError(f"an image of the type {kind!r} with {a(inner)} is not read; {known} would fit")
+
+
+def frame_of(value: Any) -> tuple[int | None, float | None]:
+    """Which frame of its video an image given as an object is, and its seconds from the beginning, as far as it says so.
+
+    Raises:
+        ImageError: it says something else.
+    """
+    said = value.get("video_metadata") if isinstance(value, dict) else None
+    if said is None:
+        return None, None
+    number, rate = (said.get(key) if isinstance(said, dict) else None for key in ("frame_number", "fps"))
+    rate = _USUAL_RATE if rate is None else rate
+    if not _is_within(number, 0, _MOST_FRAMES) or not isinstance(number, int) or not _is_within(rate, 1e-6, _MOST_FRAMES):
+        raise ImageError(
+            'video_metadata is {"frame_number": 1, "fps": 30}: a whole number of at least 0, and frames a second; '
+            f"got {_short(repr(said))}"
+        )
+    return number, max(number - 1, 0) / rate
+
+
+def _is_within(value: Any, least: float, most: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
 
 def _of_text(text: str, allow_urls: bool) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -72,10 +73,7 @@ class _RichLabels:
 
     def __init__(self, font_family: str, text_size_mode: str, font_size: int, **fields: Any) -> None:
         self._mode, self._size, self._fields = text_size_mode, font_size, _label_fields(**fields)
-        try:
-            self._font = font_manager.findfont(font_family, fallback_to_default=False)
-        except ValueError:
-            raise ValueError(f"font_family={font_family!r} is not installed; one such as `DejaVu Sans` would fit") from None
+        self._font = _font(font_family)
 
     def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
         """The scene with a label beside every detection."""
@@ -83,6 +81,31 @@ class _RichLabels:
         found, labels = legible(found, labels)
         rich = sv.RichLabelAnnotator(font_path=self._font, font_size=size, **self._fields)
         return _apart(rich).annotate(scene, found, labels=labels)
+
+
+_FONTS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("anonymous pro", "courier prime", "fira code", "geist mono", "ibm plex mono", "inconsolata",
+                     "jetbrains mono", "pt mono", "roboto mono", "source code pro", "space mono"), "DejaVu Sans Mono"),
+    **dict.fromkeys(("geist", "inter", "lato", "montserrat", "noto sans", "nunito sans", "open sans", "roboto", "work sans"),
+                    "DejaVu Sans"),
+}  # fmt: skip
+"""The fonts that another runtime brings, each with one that is always here."""
+
+
+def _font(family: str) -> str:
+    """The file of a font.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    spelt = family.replace("_", " ")
+    for name in (family, spelt, _FONTS_ELSEWHERE.get(spelt.lower())):
+        try:
+            if name:
+                return str(font_manager.findfont(name, fallback_to_default=False))
+        except ValueError:
+            continue
+    raise ValueError(f"font_family={family!r} is not installed; one such as `DejaVu Sans` would fit")
 
 
 def _box_annotator(color: Any, lookup: Any, thickness: int, roundness: float) -> Any:

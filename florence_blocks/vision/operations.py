@@ -11,7 +11,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -246,14 +246,17 @@ def _to_base64(value: Any) -> str:
 
 @operation("ExtractFrameMetadata", property_name=(Literal["frame_number", "frame_timestamp", "seconds_since_start"], ...))
 def _frame(value: Any, property_name: str) -> Any:
-    """When a frame was taken; frames are numbered from one at their video's rate."""
+    """When a frame was taken; frames are numbered from one at their video's rate, an image of no video is number 0, now."""
     image = _need_image(value, "ExtractFrameMetadata")
+    if property_name == "frame_number":
+        return image.frame or 0
+    if property_name == "frame_timestamp" and image.seconds is None:
+        return datetime.now(timezone.utc)
     if property_name == "frame_timestamp":
         raise QueryError("the time of day of a frame is not known; seconds_since_start or frame_number would fit")
-    known = image.seconds if property_name == "seconds_since_start" else image.frame
-    if known is None:
+    if image.seconds is None:
         raise QueryError("this image carries no time; the frames of a video do")
-    return known
+    return image.seconds
 
 
 # ------------------------------------------------------------------ detections

@@ -189,6 +189,13 @@ TRACKS_AND_DRAWINGS = (
         "Here.",
     ),
     Difference(
+        "Fonts",
+        "Fonts that the other runtime brings, and that are not installed, are replaced by DejaVu Sans, or its letters of one "
+        "width.",
+        "It brings twenty fonts.",
+        "Either.",
+    ),
+    Difference(
         "Heatmaps",
         "A heatmap is that of its image; `ignore_stationary`, `motion_threshold` and `metadata` are ignored, with a warning.",
         "It adds up over the frames of a video.",
@@ -280,9 +287,11 @@ QUERIES = (
     ),
     Difference(
         "`ExtractFrameMetadata`",
-        "Frames of a video have a number and a time in it; the time of day is not known, and still images have neither.",
-        "A still image is frame 0 of a video of 30 frames a second, taken now.",
-        "Here.",
+        "A frame of a video has a number and a time in it, and no time of day; a still image is number 0, taken now, and has "
+        "no time in a video.",
+        "A still image is frame 0 of a video of 30 frames a second, so that it was taken before its video began. The time of "
+        "day of a frame is that of its file.",
+        "Here for still images; there for files that nobody copied.",
     ),
 )
 

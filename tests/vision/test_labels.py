@@ -60,3 +60,9 @@ def test_a_label_without_a_letter_is_no_empty_box(kind: str) -> None:
     named.data["class_name"] = np.array(["", "circle"], object)
     drawn = run([step(kind, image="$inputs.image", predictions="$inputs.d")], "$steps.s.image", d=named)
     assert not np.array_equal(drawn.array, PIXELS)
+
+
+@pytest.mark.parametrize("font", ["DejaVu Sans", "geist_mono", "Noto Sans", "DejaVu_Sans_Mono"])
+def test_fonts_that_another_runtime_brings_are_replaced(font: str) -> None:
+    label = step("rich_label_visualization", image="$inputs.image", predictions="$inputs.d", font_family=font)
+    assert not np.array_equal(run([label], "$steps.s.image").array, PIXELS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from florence_blocks.vision.detection import rows
 from florence_blocks.vision.expression import Where
 from florence_blocks.vision.operations import Chain, Condition, QueryError
-from workflow_engine.data import Image
+from workflow_engine.data import Image, ImageError
 
 
 def found(*, confidence: bool = True) -> sv.Detections:
@@ -129,9 +129,23 @@ def test_a_frame_knows_its_number_and_its_time() -> None:
     read = [chain({"type": "ExtractFrameMetadata", "property_name": name})(frame)
             for name in ("frame_number", "seconds_since_start")]  # fmt: skip
     assert read == [16, 0.5]
-    for name, image in (("frame_number", Image(frame.array)), ("frame_timestamp", frame)):
+    still = Image(frame.array)
+    assert chain({"type": "ExtractFrameMetadata", "property_name": "frame_number"})(still) == 0
+    assert chain({"type": "ExtractFrameMetadata", "property_name": "frame_timestamp"})(still).tzinfo is not None
+    for name, image in (("seconds_since_start", still), ("frame_timestamp", frame)):
         with pytest.raises(QueryError, match=r"not known|no time"):
             chain({"type": "ExtractFrameMetadata", "property_name": name})(image)
+
+
+def test_an_image_given_as_an_object_may_say_which_frame_it_is() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    frame = Image.load({"type": "numpy_object", "value": pixels, "video_metadata": {"frame_number": 26, "fps": 50}})
+    assert (frame.frame, frame.seconds) == (26, 0.5)
+    assert Image.load({"value": pixels, "video_metadata": {"frame_number": 1}}).seconds == 0
+    assert Image.load({"value": pixels, "video_metadata": None}).frame is None
+    for wrong in (7, {}, {"frame_number": -1}, {"frame_number": 1.5}, {"frame_number": 1, "fps": 0}, {"frame_number": "1"}):
+        with pytest.raises(ImageError, match="video_metadata"):
+            Image.load({"value": pixels, "video_metadata": wrong})
 
 
 @pytest.mark.parametrize(

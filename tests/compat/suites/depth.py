@@ -146,6 +146,12 @@ CASES = (
         out="$steps.s.output",
         image=[RAMP, BLOCKS, RAMP],
     ),
+    case(
+        "the number of a still image",
+        step("property_definition@v1", data=IMAGE, operations=[op("ExtractFrameMetadata", property_name="frame_number")]),
+        out="$steps.s.output",
+        image=[BLOCKS, RAMP],
+    ),
     case("a literal text of JSON", step("json_parser@v1", raw_json='{"a": 1}', expected_fields=["a"]), out="$steps.s.a"),
     *(_straight(anchor) for anchor in ("", "ALL", "CENTER", "BOTTOM_CENTER", "TOP_LEFT")),
     _also(case("fields at the top that nobody knows", _WIDE, out="$steps.w.output", image=BLOCKS), metadata={"a": 1}, more=[2]),
