@@ -87,6 +87,7 @@ def stop(message: str, code: int = WRONG) -> NoReturn:
 def run(
     definition: Definition,
     images: Annotated[list[str] | None, typer.Argument(help="images, folders or glob patterns", show_default=False)] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", help="take the images of folders inside of folders too")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="a parameter: name=value (JSON, else text)")] = None,
     input_: Annotated[str | None, typer.Option("--input", help="the input the images are for, when there are several")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for results.jsonl and every image output as PNG; or a video")] = None,
@@ -127,8 +128,8 @@ def run(
     earlier: Earlier = "retry" if retry else "resume" if resume else "overwrite" if overwrite else "refuse"
     frames = None if video is None else Frames(video, stride, start, end, show)
     options = RunOptions(
-        images=images or [], frames=frames, parameters=_parameters(set_ or []), input_name=input_, out=out, earlier=earlier,
-        as_json=json_, batch=batch, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
+        images=images or [], recursive=recursive, frames=frames, parameters=_parameters(set_ or []), input_name=input_,
+        out=out, earlier=earlier, as_json=json_, batch=batch, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
         allow_webhooks=allow_webhook or [], strict=stop_on_error, steps=steps, report=report, report_images=report_images,
         profile=profile, quiet=quiet, verbose=verbose,
     )  # fmt: skip

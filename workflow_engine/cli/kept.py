@@ -41,9 +41,11 @@ def digest_of(source: Any) -> str:
         return source.digest.hex()
     found = hashlib.blake2b(digest_size=16)
     if isinstance(source, Path):
-        with contextlib.suppress(OSError), source.open("rb") as file:  # what cannot be read fails in its run
-            while chunk := file.read(_CHUNK):
-                found.update(chunk)
+        with contextlib.suppress(OSError):  # what cannot be read fails in its run
+            if source.is_file():  # to open a pipe would wait for somebody to write into it
+                with source.open("rb") as file:
+                    while chunk := file.read(_CHUNK):
+                        found.update(chunk)
     else:
         found.update(str(source).encode())
     return found.hexdigest()
@@ -99,6 +101,8 @@ class Kept:
                             "--overwrite starts anew")  # fmt: skip
         if earlier in ("resume", "retry") and filled:
             self._check(identity)
+            for _, read in _lines(self._path):
+                self._images.reserve(str(read.get("input")), str(read.get("name")))
             self._known = _mended(self._path, drop_failed=earlier == "retry")
             return
         self._path.write_bytes(b"")
@@ -126,7 +130,7 @@ class Kept:
     def has(self, label: str, source: Any) -> bool:
         """Whether an image has results already, and is the same image still.
 
-        Every image gets the name of its pictures here, so that a resumed run gives the same names.
+        Every image gets the name of its pictures here; those that have results keep the name they had.
         """
         self._images.name(label)
         self._asked[label] = digest_of(source)
@@ -143,7 +147,8 @@ class Kept:
     def add(self, label: str, source: Any, line: dict[str, Any]) -> None:
         """Keep the results of an image, with the digest it had before it was read."""
         digest = self._asked.get(label) or digest_of(source)
-        self._file.write(json.dumps({"input": label, "digest": digest, **line}, ensure_ascii=False) + "\n")
+        head = {"input": label, "name": self._images.name(label), "digest": digest}
+        self._file.write(json.dumps({**head, **line}, ensure_ascii=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:

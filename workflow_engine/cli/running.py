@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workflow_engine.cli.ending import Ending, trace_path
-from workflow_engine.cli.files import VIDEO_SUFFIXES, find_images
 from workflow_engine.cli.filmed import Filmed
+from workflow_engine.cli.found import VIDEO_SUFFIXES, Found, find_images
 from workflow_engine.cli.identity import facts_of, identity_of
 from workflow_engine.cli.kept import Earlier, Kept, Results
 from workflow_engine.cli.printing import print_outputs, print_profile, print_steps
@@ -52,6 +52,7 @@ class RunOptions:
     """The options of `workflow run`."""
 
     images: list[str]
+    recursive: bool
     frames: Frames | None
     parameters: dict[str, Any]
     input_name: str | None
@@ -156,10 +157,13 @@ def _closing(results: Results | None) -> Iterator[None]:
 def _sources(name: str | None, options: RunOptions) -> Sequence[Any] | Video:
     """What the workflow runs on: files in order, or the frames of a video."""
     if options.frames is None:
-        found = find_images(options.images, allow_urls=options.allow_urls) if name else []
-        if name and not found:
+        take = {"recursive": options.recursive, "allow_urls": options.allow_urls}
+        found = find_images(options.images, **take) if name else Found()
+        for note in found.notes:
+            typer.echo(note, err=True)
+        if name and not found.images:
             raise ArgumentError(f"`{name}` needs images: files, folders or glob patterns; or --video")
-        return found
+        return found.images
     if options.images:
         raise ArgumentError("images and --video exclude each other")
     if name is None:
