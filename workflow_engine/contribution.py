@@ -15,6 +15,7 @@ import pluggy
 
 from workflow_engine import hookspecs
 from workflow_engine.block import Block, BlockManifest, Output, block_types
+from workflow_engine.commands import Command
 from workflow_engine.errors import PluginError, a
 from workflow_engine.kinds import Kind
 from workflow_engine.settings import Setting
@@ -23,6 +24,7 @@ GROUP = "workflow_engine"
 T = TypeVar("T")
 
 _SETTING_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_FUNCTION = re.compile(r"[\w.]+:\w+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -73,6 +75,7 @@ class Contribution:
         blocks: its blocks, each with its type names.
         kinds: its kinds.
         settings: its settings.
+        commands: its commands.
         nearest: what it says about the type name of a block that is not here.
         errors: what is wrong with it: each is about a hook, a block, a kind or a setting, which is left out.
         lost: the errors of blocks whose type names are known, by these names.
@@ -82,6 +85,7 @@ class Contribution:
     blocks: dict[type[Block], tuple[str, ...]] = field(default_factory=dict)
     kinds: list[Kind] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
     nearest: Callable[[str], str | None] = _nothing
     errors: list[PluginError] = field(default_factory=list)
     lost: dict[str, PluginError] = field(default_factory=dict)
@@ -106,6 +110,9 @@ def contribution_of(plugin: Plugin) -> Contribution:
     found.kinds = [kind for kind in _asked(found, hooks.workflow_engine_kinds, Kind) if _good(found, kind, _kind_fault)]
     found.settings = [
         setting for setting in _asked(found, hooks.workflow_engine_settings, Setting) if _good(found, setting, _setting_fault)
+    ]
+    found.commands = [
+        command for command in _asked(found, hooks.workflow_engine_commands, Command) if _good(found, command, _command_fault)
     ]
     for block in _asked(found, hooks.workflow_engine_blocks, type):
         _add_block(found, block)
@@ -150,6 +157,16 @@ def _setting_fault(setting: Setting) -> str | None:
         return f"brings a setting whose name is {setting.name!r}; small letters, digits and `-` would fit"
     if not isinstance(setting.variable, str) or not _VARIABLE.fullmatch(setting.variable):
         return f"brings the setting `{setting.name}` with the variable {setting.variable!r}; a name such as ACME_PACE would fit"
+    return None
+
+
+def _command_fault(command: Command) -> str | None:
+    if not isinstance(command.name, str) or not _SETTING_NAME.fullmatch(command.name):
+        return f"brings a command whose name is {command.name!r}; small letters, digits and `-` would fit"
+    if not isinstance(command.function, str) or not _FUNCTION.fullmatch(command.function):
+        return (
+            f"brings the command `{command.name}` with the function {command.function!r}; `package.module:function` would fit"
+        )
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pluggy
 
 from workflow_engine.block import Block
+from workflow_engine.commands import Command
 from workflow_engine.kinds import Kind
 from workflow_engine.settings import Setting
 
@@ -29,6 +30,12 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
 @hookspec
 def workflow_engine_settings() -> Iterable[Setting]:
     """Settings this plugin brings."""
+    return ()
+
+
+@hookspec
+def workflow_engine_commands() -> Iterable[Command]:
+    """Commands this plugin brings."""
     return ()
 
 

@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from workflow_engine.block import Block
+from workflow_engine.commands import Command
 from workflow_engine.contribution import GROUP, Contribution, Plugin, contribution_of
 from workflow_engine.errors import PluginError
 from workflow_engine.forks import Lock
@@ -40,7 +41,7 @@ class PluginWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Registry:
-    """Every block by each of its type names, every kind by its name, every setting, and where blocks and settings come from.
+    """Every block by each of its type names, every kind by its name, every setting and command, and where they come from.
 
     Attributes:
         broken: what was left out, and why.
@@ -53,6 +54,7 @@ class Registry:
     kinds: Mapping[str, Kind]
     sources: Mapping[type[Block], Plugin]
     settings: Mapping[Setting, Plugin]
+    commands: Mapping[Command, Plugin] = field(default_factory=dict)
     broken: tuple[PluginError, ...] = ()
     lost: Mapping[str, PluginError] = field(default_factory=dict)
     plugins: tuple[Plugin, ...] = ()
@@ -180,6 +182,7 @@ def _build(plugins: Sequence[Plugin], *, forgiven: Collection[Plugin] = (), unlo
         kinds=MappingProxyType({name: kind for name, (kind, _) in table.kinds.items()}),
         sources=MappingProxyType(dict(table.blocks.values())),
         settings=MappingProxyType(dict(table.settings.values())),
+        commands=MappingProxyType(dict(table.commands.values())),
         broken=(*unloaded, *table.errors),
         lost=MappingProxyType(table.lost),
         plugins=tuple(plugins),
@@ -199,6 +202,7 @@ class _Table:
         self.blocks: dict[str, tuple[type[Block], Plugin]] = {}
         self.kinds: dict[str, tuple[Kind, Plugin]] = {}
         self.settings: dict[str, tuple[Setting, Plugin]] = {}
+        self.commands: dict[str, tuple[Command, Plugin]] = {}
         self.errors: list[PluginError] = []
         self.lost: dict[str, PluginError] = {}
         self.contributions: list[Contribution] = []
@@ -218,6 +222,8 @@ class _Table:
             self._put(self.kinds, kind.name, kind, plugin, "kind")
         for setting in contribution.settings:
             self._put(self.settings, setting.name, setting, plugin, "setting")
+        for command in contribution.commands:
+            self._put(self.commands, command.name, command, plugin, "command")
         for block, names in contribution.blocks.items():
             for name in names:
                 if not self._put(self.blocks, name, block, plugin, "block"):

@@ -8,6 +8,7 @@ from florence_blocks.blocks.combined import AnyTask
 from florence_blocks.blocks.typed import BLOCKS
 from florence_blocks.settings import DEVICE, DTYPE, FEATURE_BYTES
 from workflow_engine.block import Block
+from workflow_engine.commands import Command
 from workflow_engine.hookspecs import hookimpl
 from workflow_engine.settings import Setting
 
@@ -22,3 +23,12 @@ def workflow_engine_blocks() -> Iterable[type[Block]]:
 def workflow_engine_settings() -> Iterable[Setting]:
     """Where models run, how precisely, and how much they keep."""
     return (DEVICE, DTYPE, FEATURE_BYTES)
+
+
+@hookimpl
+def workflow_engine_commands() -> Iterable[Command]:
+    """What is done to a checkpoint before it can be used."""
+    return (
+        Command("convert-checkpoint", "florence_blocks.commands:convert_checkpoint",
+                "Write a checkpoint of the former remote code anew, in the layout of transformers' Florence-2."),
+    )  # fmt: skip

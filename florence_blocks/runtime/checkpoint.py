@@ -25,7 +25,7 @@ from florence_blocks.runtime.former import is_former
 from florence_blocks.runtime.generation import Generation
 from florence_blocks.runtime.memory import is_out_of_memory
 from florence_blocks.runtime.preprocess import Preprocessor
-from florence_blocks.runtime.quiet import without_bars, without_retry_lines
+from florence_blocks.runtime.quiet import without_reports, without_retry_lines
 from florence_blocks.scoring import CALIBRATION, Curve
 
 GENERATION: Final = "generation_config.json"
@@ -103,7 +103,7 @@ def _plain(folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint
     config = _config(folder)
     rows = config.text_config.vocab_size
     tokenizer = _tokenizer(folder, rows)
-    images = _image_settings(folder)
+    images = image_settings(folder)
     preprocessor = Preprocessor.from_config(images)
     return Checkpoint(
         source=str(folder),
@@ -149,7 +149,7 @@ def _base(named: str, revision: Any, device: torch.device) -> Checkpoint:
 # ---------------------------------------------------------------- the parts of a folder
 
 
-def _json(file: Path) -> dict[str, Any] | None:
+def read_json(file: Path) -> dict[str, Any] | None:
     """A file as a JSON object; None where there is no file."""
     if not file.is_file():
         return None
@@ -164,7 +164,7 @@ def _json(file: Path) -> dict[str, Any] | None:
 
 def _check_config(folder: Path, source: str) -> None:
     """Say what is wrong with a checkpoint before transformers does in its own words."""
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config is None:
         raise CheckpointError("it holds no config.json; a checkpoint saved with `save_pretrained` would fit")
     if is_former(config):
@@ -187,7 +187,7 @@ def _model(folder: Path, config: Any, dtype: torch.dtype) -> Florence2ForConditi
     model: Florence2ForConditionalGeneration
     try:
         _check_shapes(files, config)
-        with without_bars():
+        with without_reports():
             loaded: Any = Florence2ForConditionalGeneration.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
                 local_files_only=True,
@@ -256,10 +256,10 @@ def _first_location(tokenizer: Any) -> int:
     return int(ids[0])
 
 
-def _image_settings(folder: Path) -> dict[str, Any]:
+def image_settings(folder: Path) -> dict[str, Any]:
     """The settings of the image processor as plain JSON; the reference's image class is not used."""
     for name in PROCESSORS:
-        config = _json(folder / name) or {}
+        config = read_json(folder / name) or {}
         if config.get("num_additional_image_tokens"):
             raise CheckpointError(f"its {name} asks for `num_additional_image_tokens`, which is not supported; 0 would fit")
         images = config.get("image_processor", config)
@@ -291,7 +291,7 @@ def _config(folder: Path) -> Any:
 
 def _generation_config(folder: Path, config: Florence2Config) -> GenerationConfig:
     """The generation config; transformers itself passes over a file that it cannot read."""
-    told = _json(folder / GENERATION)
+    told = read_json(folder / GENERATION)
     if told is None:
         return GenerationConfig.from_model_config(config)
     try:
@@ -302,7 +302,7 @@ def _generation_config(folder: Path, config: Florence2Config) -> GenerationConfi
 
 def _calibration(file: Path) -> dict[str, Curve]:
     """The curves beside a checkpoint; none where there is no file."""
-    read = _json(file) or {}
+    read = read_json(file) or {}
     try:
         curves = {task: (float(slope), float(offset)) for task, (slope, offset) in read.items()}
     except (ValueError, TypeError):

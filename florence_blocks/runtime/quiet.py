@@ -14,14 +14,15 @@ from typing import Any, Final
 from transformers.utils import logging as transformers_logging
 
 _RETRIES: Final = "huggingface_hub.utils._http"
+_REPORTS: Final = "transformers.modeling_utils"
 _lock = threading.Lock()
 _loading: list[int] = []
 _before: Any = None
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """No progress bars of transformers from this thread; its switch for all of them is left alone."""
+def without_reports() -> Iterator[None]:
+    """No progress bars and no tables of weights of transformers from this thread; its switch for all of them is left alone."""
     global _before
     mine = threading.get_ident()
     with _lock:
@@ -29,7 +30,8 @@ def without_bars() -> Iterator[None]:
             _before = transformers_logging.set_tqdm_hook(_bar)
         _loading.append(mine)
     try:
-        yield
+        with _without_lines(_REPORTS):
+            yield
     finally:
         with _lock:
             _loading.remove(mine)
@@ -47,12 +49,19 @@ def _bar(factory: Callable[..., Any], given: tuple[Any, ...], options: dict[str,
 @contextmanager
 def without_retry_lines() -> Iterator[None]:
     """No lines about retries from this thread; why the last one failed is in the error."""
+    with _without_lines(_RETRIES):
+        yield
+
+
+@contextmanager
+def _without_lines(name: str) -> Iterator[None]:
+    """No warnings of a logger from this thread."""
     mine = threading.get_ident()
 
     def others(record: logging.LogRecord) -> bool:
         return record.thread != mine or record.levelno >= logging.ERROR
 
-    logger = logging.getLogger(_RETRIES)
+    logger = logging.getLogger(name)
     logger.addFilter(others)
     try:
         yield

@@ -278,6 +278,23 @@ def test_a_profile_shows_the_steps_and_the_model_behind_them(tmp_path: Path) -> 
     assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in events if event["ph"] == "X")
 
 
+def test_a_model_that_cannot_be_loaded_ends_the_run_once(folder: Path) -> None:
+    caption = {"type": "florence/caption@v1", "name": "c", "images": "$inputs.image", "model_id": "$inputs.model"}
+    definition = {
+        "version": "1.0",
+        "inputs": [*WIDTHS["inputs"], {"type": "WorkflowParameter", "name": "model", "default_value": "florence-2-demo"}],
+        "steps": [caption],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.c.caption"}],
+    }
+    (folder / "caption.json").write_text(json.dumps(definition))
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{}")
+    done = workflow("run", folder / "caption.json", folder / "images", "--batch", 1, "--set", f"model={folder / 'model'}")
+    assert done.returncode == 2 and done.stderr.count("cannot be used: it is a checkpoint of type None") == 1
+    done = workflow("run", folder / "caption.json", folder / "images", "--set", "model=florence-2-bse")
+    assert done.returncode == 2 and done.stderr.count("did you mean `florence-2-base`") == 1
+
+
 def test_the_settings_of_florence_are_options(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "scene.png"), draw_scene(5).image)
     run = ("run", MAIN, tmp_path / "scene.png", "--json")

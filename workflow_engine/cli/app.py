@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from workflow_engine.cli.commands import CommandsWithPlugins
 from workflow_engine.cli.settings import CommandWithSettings
 from workflow_engine.errors import Problem, WorkflowDefinitionError, WorkflowError
 
@@ -18,6 +19,7 @@ OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="workflow",
+    cls=CommandsWithPlugins,
     help="Run, check and explore vision workflows written in JSON.\n\n"
     "Exit codes: 0 all went well, 1 some element failed, 2 the definition or the arguments are wrong, 130 interrupted.",
     no_args_is_help=True,
