@@ -14,6 +14,7 @@ import pytest
 
 from tests.engine.toys import Add, ToyPlugin, toy_registry
 from workflow_engine import Kind, Plugin, PluginError, Setting, build_registry, hookimpl, hookspecs, standard
+from workflow_engine.commands import Command
 
 
 def run_python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -76,6 +77,26 @@ def test_a_setting_that_two_plugins_bring_is_an_error() -> None:
     assert {(setting.name, plugin.name) for setting, plugin in known.settings.items()} == {("pace", "one")}
     with pytest.raises(PluginError, match="setting `pace`, which plugin `one` of one 1 brings too"):
         known.plus(Plugin("two", "two 1", Settings()))
+
+
+def test_commands_of_plugins_are_known_by_name() -> None:
+    class Commands:
+        def __init__(self, *commands: Command) -> None:
+            self.commands = commands
+
+        @hookimpl
+        def workflow_engine_commands(self) -> tuple[Command, ...]:
+            return self.commands
+
+    tune = Command("tune", "acme.tuning:tune", "make it better")
+    known = build_registry([Plugin("one", "one 1", Commands(tune))])
+    assert {(command.name, plugin.name) for command, plugin in known.commands.items()} == {("tune", "one")}
+    with pytest.raises(PluginError, match="command `tune`, which plugin `one` of one 1 brings too"):
+        known.plus(Plugin("two", "two 1", Commands(Command("tune", "other:tune", "make it worse"))))
+    with pytest.raises(PluginError, match=r"`package\.module:function` would fit"):
+        known.plus(Plugin("two", "two 1", Commands(Command("train", "acme", "make it"))))
+    with pytest.raises(PluginError, match="small letters"):
+        known.plus(Plugin("two", "two 1", Commands(Command("Train it", "acme:train", "make it"))))
 
 
 class Misspelt:
