@@ -22,8 +22,9 @@ from matplotlib.figure import Figure
 from florence_blocks.answers import Answer
 from florence_blocks.demo import CHECKPOINT, Scene, draw_scene
 from florence_blocks.demo.calibrate import judge, measure, reliability, uncalibrated
-from florence_blocks.demo.metrics import Judged, iou
+from florence_blocks.demo.metrics import Judged
 from florence_blocks.florence import Florence2
+from florence_blocks.locations import iou
 from florence_blocks.requests import Request, Settings
 from florence_blocks.tasks import TASKS, Needs
 from workflow_engine.data import Image

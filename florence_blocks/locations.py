@@ -55,5 +55,22 @@ def box_tokens(box: Sequence[float], size: Size) -> str:
     x1, y1, x2, y2 = (float(value) for value in box)
     if not all(map(math.isfinite, (x1, y1, x2, y2))):  # before they are put in order: min and max lose a NaN
         raise ValueError(f"a box is four finite numbers, not {(x1, y1, x2, y2)}")
-    corners = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+    corners = ordered((x1, y1, x2, y2))
     return "".join(f"<loc_{to_bin(value, size[axis % 2])}>" for axis, value in enumerate(corners))
+
+
+def ordered(box: Box) -> Box:
+    """A box with x1 <= x2 and y1 <= y2."""
+    x1, y1, x2, y2 = box
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return both / (sum(areas) - both)

@@ -1,11 +1,14 @@
-"""Confidences from what the model gave its own tokens, and coordinates finer than the grid.
+"""Confidences from what the model gave its own tokens.
 
 A name or text: the probability of its tokens. A name (a category, a phrase, a word) counts as a whole, so that its
-probability is the product; of a sentence it is the geometric mean, which does not sink with the length.
+probability is the product; of a sentence it is the geometric mean, which does not sink with the length. That an answer which
+is a text ends where it does counts as a whole in either case: a text that was cut off is hardly ever right.
 
 A coordinate: neighbouring locations share the probability, so that the chosen one's own says little. What counts is the mass
-within a tolerance around it, a share of the side of the thing. A box, quad or outline has the geometric mean of its
-coordinates.
+within a tolerance around it, a share of the side of the thing. A box or quad has the geometric mean of its coordinates.
+
+An outline: the overlap to expect of it (see `overlap`); where a region was asked about, times the overlap of the region with
+the hull of the outline.
 
 A thing: name times place. A checkpoint may bring a calibration per task, a logistic curve over the log odds of all this.
 """
@@ -13,13 +16,15 @@ A thing: name times place. A checkpoint may bring a calibration per task, a logi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from florence_blocks.answers import Answer, Instance
-from florence_blocks.locations import BINS, Size
+from florence_blocks.evidence import NEAR, Evidence, within
+from florence_blocks.locations import BINS, Box, Size, iou, ordered
+from florence_blocks.overlap import Outline, expected_overlap
 from florence_blocks.tasks import TASKS, Grammar
 from workflow_engine.lazy import LazyModule
 
@@ -29,13 +34,9 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
 
-NEAR: Final = 64
-"""How many bins on either side of a location are looked at."""
 TOLERANCE: Final = 0.25
-"""How far a coordinate may be off, as a share of the side of the thing."""
+"""How far a coordinate of a box or quad may be off, as a share of the side of the thing."""
 LEAST_TOLERANCE: Final = 2
-REFINED: Final = 12
-"""How many bins on either side a refined coordinate is the mean of."""
 
 CALIBRATION: Final = "calibration.json"
 """The file of a checkpoint with slope and offset per task."""
@@ -47,34 +48,6 @@ _SENTENCES: Final = frozenset({"dense_region_caption", "region_caption"})
 _SMALLEST: Final = 1e-12
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What the model gave one generated token.
-
-    Attributes:
-        probability: its own.
-        near: of a location, those of the bins around it `[2 * NEAR + 1]`; None for any other token.
-        silent: whether it is no part of the text (begin, padding).
-        end: whether it ends the answer.
-    """
-
-    probability: float
-    near: NDArray[np.float32] | None = None
-    silent: bool = False
-    end: bool = False
-
-
-def refined(evidence: Sequence[Evidence]) -> list[float]:
-    """How many bins each location is off its centre: the mean of the bins around it; 0 for other tokens."""
-    return [0.0 if token.near is None else _offset(token.near) for token in evidence]
-
-
-def _offset(near: NDArray[np.float32]) -> float:
-    part = near[NEAR - REFINED : NEAR + REFINED + 1].astype(float)
-    mass = float(part.sum())
-    return float(part @ np.arange(-REFINED, REFINED + 1)) / mass if mass > 0 else 0.0
-
-
 def calibrated(confidence: float, curve: Curve) -> float:
     """A confidence on the curve of its task."""
     clipped = min(max(confidence, _SMALLEST), 1 - 1e-6)
@@ -82,7 +55,11 @@ def calibrated(confidence: float, curve: Curve) -> float:
 
 
 def scored(
-    answer: Answer, evidence: Sequence[Evidence], size: Size, calibration: Mapping[str, Curve] = MappingProxyType({})
+    answer: Answer,
+    evidence: Sequence[Evidence],
+    size: Size,
+    calibration: Mapping[str, Curve] = MappingProxyType({}),
+    region: Box | None = None,
 ) -> Answer:
     """The answer with its confidences.
 
@@ -91,50 +68,96 @@ def scored(
         evidence: of every generated token, in order.
         size: width and height of the image in pixels.
         calibration: the curves of the tasks that have one.
+        region: the box in pixels that was asked about, if one was.
     """
     task = TASKS[answer.task]
-    sentence = task.grammar is Grammar.TEXT or task.name in _SENTENCES
-    curve = calibration.get(task.name)
-    instances = tuple(_scored(instance, evidence, size, curve, sentence=sentence) for instance in answer.instances)
-    probabilities = tuple(token.probability for token in evidence)
-    confidence = None
-    if task.grammar in (Grammar.TEXT, Grammar.REGION_TEXT):
-        said = [token.probability for token in evidence if token.near is None and not token.silent
-                and not (token.end and answer.truncated)]  # fmt: skip
-        confidence = _on(curve, _together(said, sentence=sentence))
-    return replace(answer, instances=instances, confidence=confidence, token_probabilities=probabilities)
+    scorer = _Scorer(
+        evidence=evidence,
+        size=size,
+        curve=calibration.get(task.name),
+        region=None if region is None else ordered(region),
+        sentence=task.grammar is Grammar.TEXT or task.name in _SENTENCES,
+    )
+    return replace(
+        answer,
+        instances=tuple(scorer.instance(instance) for instance in answer.instances),
+        confidence=scorer.text() if task.grammar in (Grammar.TEXT, Grammar.REGION_TEXT) else None,
+        token_probabilities=tuple(token.probability for token in evidence),
+    )
 
 
-def _scored(instance: Instance, evidence: Sequence[Evidence], size: Size, curve: Curve | None, *, sentence: bool) -> Instance:
-    start, stop = instance.label_span
-    label = _together([token.probability for token in evidence[start:stop]], sentence=sentence)
-    place = _geometric_mean(_within(instance, evidence, size))
-    return replace(instance, confidence=_on(curve, label * place), label_confidence=label, location_confidence=place)
+@dataclass(frozen=True)
+class _Scorer:
+    """The confidences of one answer."""
 
+    evidence: Sequence[Evidence]
+    size: Size
+    curve: Curve | None
+    region: Box | None
+    sentence: bool
 
-def _on(curve: Curve | None, confidence: float) -> float:
-    return confidence if curve is None else calibrated(confidence, curve)
+    def instance(self, instance: Instance) -> Instance:
+        """The thing with its confidences."""
+        start, stop = instance.label_span
+        label = self._together([token.probability for token in self.evidence[start:stop]])
+        place = self._outlined(instance) if instance.outlines else _geometric_mean(self._within(instance))
+        return replace(instance, confidence=self._on_curve(label * place), label_confidence=label, location_confidence=place)
 
+    def text(self) -> float:
+        """The confidence of an answer that is a text."""
+        said = [place for place, token in enumerate(self.evidence) if not token.silent and not token.end and token.near is None]
+        behind = said[-1] + 1 if said else 0
+        return self._on_curve(self._together([self.evidence[place].probability for place in said]) * self._closing(behind))
 
-def _within(instance: Instance, evidence: Sequence[Evidence], size: Size) -> list[float]:
-    """For every coordinate of an instance, the probability that it is within the tolerance."""
-    x1, y1, x2, y2 = instance.box
-    sides = ((x2 - x1) * BINS / size[0], (y2 - y1) * BINS / size[1])
-    tolerances = [min(max(round(TOLERANCE * side), LEAST_TOLERANCE), NEAR) for side in sides]
-    masses, axis = [], 0
-    for token in evidence[slice(*instance.location_span)]:
-        if token.near is None:  # a separator: the next outline begins with x
-            axis = 0
-            continue
-        reach = tolerances[axis]
-        masses.append(min(1.0, float(token.near[NEAR - reach : NEAR + reach + 1].sum())))
-        axis = 1 - axis
-    return masses
+    def _closing(self, place: int) -> float:
+        """The probability of what stands at a place or next behind it, which is no text; 0 where the answer broke off."""
+        token = next((token for token in self.evidence[place:] if not token.silent), None)
+        if token is None:
+            return 0.0
+        return token.probability if token.near is None else within(token.near, NEAR)
 
+    def _outlined(self, instance: Instance) -> float:
+        """How sure the outlines of a thing are."""
+        place = expected_overlap(list(self._outlines(instance)))
+        return place if self.region is None else place * iou(self.region, instance.box)
 
-def _together(probabilities: Sequence[float], *, sentence: bool) -> float:
-    """The probability of a name (product) or sentence (geometric mean); of nothing, 1."""
-    return _geometric_mean(probabilities) if sentence else math.prod(probabilities)
+    def _outlines(self, instance: Instance) -> Iterator[Outline]:
+        """The outlines of a thing with their evidence; runs of locations that are too short are none, as in `parsing`."""
+        scale = np.array(self.size) / BINS
+        polygons = iter(instance.outlines)
+        for near, behind in self._runs(instance.location_span):
+            count = len(near) // 2
+            if count >= 3:
+                corners = np.array(next(polygons)) / scale
+                yield Outline(corners, np.stack(near[: 2 * count]).reshape(count, 2, -1), self._closing(behind))
+
+    def _runs(self, span: tuple[int, int]) -> Iterator[tuple[list[NDArray[np.float32]], int]]:
+        """What the model gave the locations of each run within a span, and the place behind the run."""
+        run: list[NDArray[np.float32]] = []
+        for place in range(*span):
+            token = self.evidence[place]
+            if token.near is not None:
+                run.append(token.near)
+            elif run and not token.silent:
+                yield run, place
+                run = []
+        if run:
+            yield run, span[1]
+
+    def _within(self, instance: Instance) -> list[float]:
+        """For every coordinate of a box or quad, the probability that it is within the tolerance."""
+        x1, y1, x2, y2 = instance.box
+        sides = ((x2 - x1) * BINS / self.size[0], (y2 - y1) * BINS / self.size[1])
+        reaches = [min(max(round(TOLERANCE * side), LEAST_TOLERANCE), NEAR) for side in sides]
+        found = [token.near for token in self.evidence[slice(*instance.location_span)] if token.near is not None]
+        return [within(near, reaches[place % 2]) for place, near in enumerate(found)]
+
+    def _together(self, probabilities: Sequence[float]) -> float:
+        """The probability of a name (product) or sentence (geometric mean); of nothing, 1."""
+        return _geometric_mean(probabilities) if self.sentence else math.prod(probabilities)
+
+    def _on_curve(self, confidence: float) -> float:
+        return confidence if self.curve is None else calibrated(confidence, self.curve)
 
 
 def _geometric_mean(probabilities: Sequence[float]) -> float:

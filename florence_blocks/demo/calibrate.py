@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,21 @@ from numpy.typing import NDArray
 
 from florence_blocks.answers import Answer
 from florence_blocks.demo import CHECKPOINT, draw_scene
-from florence_blocks.demo.corpus import caption
-from florence_blocks.demo.metrics import Judged, auroc, average_precision, calibration_error, fit_logistic, iou
-from florence_blocks.demo.scenes import Box, Scene
+from florence_blocks.demo.corpus import article, caption, named_by
+from florence_blocks.demo.metrics import (
+    HIT_IOU,
+    Judged,
+    auroc,
+    average_precision,
+    calibration_error,
+    fit_logistic,
+    mask_iou,
+    outline_mask,
+)
+from florence_blocks.demo.scenes import Box, Scene, Shape
+from florence_blocks.detections import masks
 from florence_blocks.florence import Florence2
+from florence_blocks.locations import iou
 from florence_blocks.requests import Request
 from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.model import FlorenceModel
@@ -75,22 +87,37 @@ def _questions(scene: Scene, image: Image) -> Iterator[tuple[Request, _Verdict]]
         ("object_detection", shapes), ("dense_region_caption", names), ("ocr_with_regions", words),
         ("region_proposal", [("", box) for _, box in [*shapes, *words]]),
     ):  # fmt: skip
-        yield Request(TASKS[task], image), lambda answer, things=things: _judge_things(answer, things)  # type: ignore[misc]
+        yield Request(TASKS[task], image), partial(_judge_things, things=things)
     for task, things in (("region_classification", shapes), ("region_caption", names), ("region_ocr", words)):
         for text, box in things:
-            yield Request(TASKS[task], image, region=box), lambda answer, text=text: _judge_text(answer, text)  # type: ignore[misc]
-    yield Request(TASKS["caption"], image), lambda answer: _judge_text(answer, caption(scene))
+            yield Request(TASKS[task], image, region=box), partial(_judge_text, truth=text)
+    yield Request(TASKS["caption"], image), partial(_judge_text, truth=caption(scene))
+    for shape in scene.shapes:
+        judge_shape = partial(_judge_outline, shape=shape, scene=scene)
+        yield Request(TASKS["region_segmentation"], image, region=shape.box), judge_shape
+        if len(named_by(scene, shape.name)) == 1:
+            yield Request(TASKS["phrase_segmentation"], image, phrase=article(shape.name)), judge_shape
 
 
 def _judge_text(answer: Answer, truth: str) -> list[Judged]:
     return [] if answer.confidence is None else [Judged(answer.confidence, answer.text == truth)]
 
 
+def _judge_outline(answer: Answer, shape: Shape, scene: Scene) -> list[Judged]:
+    """An outline is right if what it encloses overlaps the shape by at least a half."""
+    if not answer.instances:
+        return []
+    (found,) = answer.instances
+    assert found.confidence is not None
+    overlap = mask_iou(masks([found], scene.size)[0], outline_mask(shape.outline, scene.size))
+    return [Judged(found.confidence, overlap >= HIT_IOU)]
+
+
 def _judge_things(answer: Answer, things: list[tuple[str, Box]]) -> list[Judged]:
     """Each found thing, the surest first, is right if it overlaps a thing of its name that nobody took."""
     left, judged = list(things), []
     for found in sorted(answer.instances, key=lambda instance: -(instance.confidence or 0.0)):
-        near = [thing for thing in left if thing[0] == found.label and iou(thing[1], found.box) >= 0.5]
+        near = [thing for thing in left if thing[0] == found.label and iou(thing[1], found.box) >= HIT_IOU]
         if near:
             left.remove(max(near, key=lambda thing: iou(thing[1], found.box)))
         if found.confidence is not None:

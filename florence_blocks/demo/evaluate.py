@@ -15,14 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import supervision as sv
 from numpy.typing import NDArray
 
 from florence_blocks.demo.corpus import NAMES, caption, detailed_caption, more_detailed_caption, named_by
-from florence_blocks.demo.metrics import Tally, mask_iou, matches
-from florence_blocks.demo.scenes import Box, Floats, Scene, draw_scene
+from florence_blocks.demo.metrics import Tally, mask_iou, matches, outline_mask
+from florence_blocks.demo.scenes import Box, Scene, draw_scene
 from florence_blocks.florence import Florence2, Granularity
 
 FIRST_SEED = 10_000_000
@@ -155,12 +154,6 @@ def _regions(batch: _Batch) -> None:
             batch.tallies["region OCR"].add(text == word.text)
 
 
-def _mask(outline: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
-    canvas = np.zeros((size[1], size[0]), np.uint8)
-    cv2.fillPoly(canvas, [np.round((outline - 0.5) * 16).astype(np.int32)], 1, shift=4)
-    return canvas.astype(bool)
-
-
 def _best_mask(found: sv.Detections, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(found.mask)[0] if len(found) and found.mask is not None else np.zeros((size[1], size[0]), dtype=bool)
 
@@ -169,11 +162,11 @@ def _masks(batch: _Batch) -> None:
     boxes = [[shape.box for shape in scene.shapes] for scene in batch.scenes]
     for scene, per_region in zip(batch.scenes, batch.model.segment_region(batch.images, boxes), strict=True):
         for shape, found in zip(scene.shapes, per_region, strict=True):
-            overlap = mask_iou(_best_mask(found, scene.size), _mask(shape.outline, scene.size))
+            overlap = mask_iou(_best_mask(found, scene.size), outline_mask(shape.outline, scene.size))
             batch.tallies["region mask IoU"].add(overlap)
     for scene, shape in _unique_shapes(batch.scenes):
         found = batch.model.segment_phrase(scene.image, shape.name)
-        batch.tallies["phrase mask IoU"].add(mask_iou(_best_mask(found, scene.size), _mask(shape.outline, scene.size)))
+        batch.tallies["phrase mask IoU"].add(mask_iou(_best_mask(found, scene.size), outline_mask(shape.outline, scene.size)))
 
 
 def _unique_shapes(scenes: Sequence[Scene]) -> Iterator[tuple[Scene, Any]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from florence_blocks.demo.scenes import Box
+from florence_blocks.locations import Box, Size, iou
 
 HIT_IOU = 0.5
 
@@ -31,15 +32,11 @@ class Tally:
         return self.hits / self.tries if self.tries else float("nan")
 
 
-def iou(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    areas = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return both / (sum(areas) - both)
+def outline_mask(outline: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
+    """What an outline `[points, 2]` in pixels encloses, on an image of `size` (width, height): `[height, width]`."""
+    canvas = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillPoly(canvas, [np.round((outline - 0.5) * 16).astype(np.int32)], 1, shift=4)
+    return canvas.astype(bool)
 
 
 def mask_iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

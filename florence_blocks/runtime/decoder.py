@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Florence2ForConditionalGeneration
 
+from florence_blocks.evidence import NEAR
 from florence_blocks.locations import BINS
 from florence_blocks.runtime import rules as rules_
 from florence_blocks.runtime.rules import Rules
 from florence_blocks.runtime.sampling import Sampler
 from florence_blocks.runtime.search import Candidate, Forced, Search
 from florence_blocks.runtime.vocabulary import Vocabulary
-from florence_blocks.scoring import NEAR
 
 FIRST_SEATS = 4
 FIRST_LENGTH = 32
@@ -115,7 +115,11 @@ class Lane:
         # like transformers: greedy search applies its rules to logits, beam search to log-probabilities
         scores = logits if self.width == 1 else log_probabilities
         scores = rules_.apply(rules, scores, self._sequences, lengths, states, self._vocabulary)
+        cut = self._cut(scores)
+        scores = rules_.finish(rules, scores, self._sequences, lengths)
         best = self._wanted(log_probabilities) if self._forced else self._candidates(scores, log_probabilities)
+        if cut:
+            best = self._marked(best, cut)
         for seat, candidates in zip(self.seats, best, strict=True):
             seat.search.advance(candidates)
         self._look_around(log_probabilities)
@@ -158,6 +162,30 @@ class Lane:
         """`[n, length, width of the model]` as `[n, heads, length, width of a head]`."""
         apart: Tensor = states.unflatten(-1, (self._heads, -1))
         return apart.transpose(1, 2)
+
+    def _cut(self, scores: Tensor) -> set[int]:
+        """The rows whose answer ends only because it reaches its limit: by these scores it would have gone on."""
+        cut: set[int] = set()
+        for place, seat in enumerate(self.seats):
+            if not seat.rules.closing(seat.length - 1):
+                continue
+            first = place * self.width
+            own = slice(first, first + self.width)
+            if seat.sampler is not None and self.width == 1:
+                free = seat.rules.finishing(self._sequences[own, : seat.length], scores[own])  # type: ignore[arg-type]
+                _, _, wanted = seat.sampler.draw(free, seat.search.scores, 1)
+            else:
+                wanted = scores[own].argmax(-1)
+            cut.update(first + row for row, token in enumerate(wanted.tolist()) if token not in seat.rules.ends)
+        return cut
+
+    def _marked(self, best: Sequence[Sequence[Candidate]], cut: set[int]) -> list[list[Candidate]]:
+        """Candidates that know whether the limit cut their row."""
+        marked = []
+        for place, candidates in enumerate(best):
+            first = place * self.width
+            marked.append([candidate._replace(cut=first + candidate.row in cut) for candidate in candidates])
+        return marked
 
     def _wanted(self, log_probabilities: Tensor) -> list[list[Candidate]]:
         """The given tokens of every row."""

@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Final
 
 from florence_blocks.answers import Answer, joined
+from florence_blocks.evidence import Evidence, refined
 from florence_blocks.parsing import SILENT, parse
 from florence_blocks.requests import Request
 from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.scheduler import Job
 from florence_blocks.runtime.search import Forced, Search
-from florence_blocks.scoring import Curve, Evidence, refined, scored
+from florence_blocks.scoring import Curve, scored
 
 POLL_SECONDS: Final = 0.1
 """How often those who wait ask whether to go on, and tell how far it is."""
@@ -82,19 +83,17 @@ class Pending:
         """What one part found."""
         assert search.answer is not None
         path = search.answer.path()
-        # at the limit the end token is forced, so that only the length tells
-        truncated = len(path) >= job.plan.rules.limit
-        pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
         ends = job.plan.rules.ends
+        truncated = path[-1].cut or path[-1].id not in ends
+        pieces, size = self._detokenize([token.id for token in path]), self._request.image.size
         evidence = [
             Evidence(math.exp(token.log_probability), token.near, end=end, silent=piece in SILENT and not end)
             for token, piece in zip(path, pieces, strict=True)
             for end in [token.id in ends]
         ]
         offsets = refined(evidence) if self._request.coordinates == "refined" else None
-        return scored(
-            parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets), evidence, size, self._calibration
-        )
+        answer = parse(self._request.task, pieces, size, truncated=truncated, offsets=offsets)
+        return scored(answer, evidence, size, self._calibration, self._request.region)
 
     def _chosen(self, totals: Sequence[float]) -> Answer:
         """The most probable of the names that were asked about, and the probabilities of all."""

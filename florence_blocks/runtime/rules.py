@@ -69,10 +69,12 @@ class Rules:
         )
 
     def forced(self, generated: int) -> tuple[int, ...]:
-        """The only tokens that may come next, if that is so."""
-        if generated == self.limit - 1 and self.forced_last:
-            return self.forced_last
+        """The only tokens that may come next wherever the limit is, if that is so."""
         return (self.forced_first,) if generated == 0 and self.forced_first is not None else ()
+
+    def closing(self, generated: int) -> tuple[int, ...]:
+        """The only tokens that may come next because the limit is reached, if that is so."""
+        return self.forced_last if generated == self.limit - 1 else ()
 
     def banned(self, generated: int) -> tuple[int, ...]:
         """Tokens that may not come next, because it is too early for them."""
@@ -87,7 +89,7 @@ def apply(
     states: Sequence[State | None],
     vocabulary: Vocabulary,
 ) -> Tensor:
-    """Scores of the next token under the rules of every row.
+    """Scores of the next token under the rules of every row, but for those that `finish` applies.
 
     Args:
         rules: the rules of each row.
@@ -117,10 +119,24 @@ def apply(
     if governed:
         scores[governed] = _governed([rules[row] for row in governed], scores[governed], given[governed],
                                      [states[row] for row in governed], vocabulary)  # fmt: skip
-    forced = [(row, token) for row in every for token in rules[row].forced(lengths[row] - 1)]
-    if forced:
-        scores[[row for row, _ in forced]] = -torch.inf
-        _set(scores, forced, 0)
+    _force(scores, [(row, token) for row in every for token in rules[row].forced(lengths[row] - 1)])
+    return scores
+
+
+def finish(rules: Sequence[Rules], scores: Tensor, sequences: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Scores under the last rules: the tokens that are forced at the limit, and the finishing processors.
+
+    Args:
+        rules: the rules of each row.
+        scores: those that `apply` gave; not changed.
+        sequences: as in `apply`.
+        lengths: as in `apply`.
+    """
+    closing = [(row, token) for row, rule in enumerate(rules) for token in rule.closing(lengths[row] - 1)]
+    if not closing and not any(rule.finishing for rule in rules):
+        return scores
+    scores = scores.clone()
+    _force(scores, closing)
     _process(scores, rules, sequences, lengths, lambda rule: rule.finishing)
     return scores
 
@@ -132,7 +148,7 @@ def _matters(rules: Rules, generated: int) -> bool:
         or rules.automaton is not None
         or bool(rules.forced(generated))
         or bool(rules.banned(generated))
-        or bool(rules.biases or rules.bans or rules.finishing)
+        or bool(rules.biases or rules.bans)
     )
 
 
@@ -159,6 +175,13 @@ def _governed(
     kept = scores.masked_fill(~mask, -torch.inf)
     dead = kept.amax(-1, keepdim=True) == -torch.inf
     return torch.where(dead & mask, given, kept)
+
+
+def _force(scores: Tensor, pairs: Sequence[tuple[int, int]]) -> None:
+    """Leave only these tokens to their rows."""
+    if pairs:
+        scores[[row for row, _ in pairs]] = -torch.inf
+        _set(scores, pairs, 0)
 
 
 def _set(scores: Tensor, pairs: Sequence[tuple[int, int]], value: float) -> None:

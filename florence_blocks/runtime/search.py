@@ -35,6 +35,7 @@ class Token:
         generated: how many tokens the answer has with it.
         state: where the answer is in its grammar; None without a grammar.
         near: of a location, what the model gave the locations around it, `[2 * NEAR + 1]`, its own in the middle.
+        cut: whether it stands at the limit in place of a token that would have gone on.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Token:
     generated: int
     state: State | None = None
     near: NDArray[np.float32] | None = None
+    cut: bool = False
 
     def path(self) -> list[Token]:
         """The answer up to this token."""
@@ -62,12 +64,14 @@ class Candidate(NamedTuple):
         row: the row of the request it goes on from.
         id: the token.
         log_probability: of the token, before any rule.
+        cut: whether the limit forced it on a row that would have gone on.
     """
 
     score: float
     row: int
     id: int
     log_probability: float
+    cut: bool = False
 
 
 class Search(Protocol):
@@ -228,7 +232,7 @@ def _following(before: Token | None, candidate: Candidate, rules: Rules) -> Toke
     state = None
     if rules.automaton is not None:
         state = rules.automaton.advance(State() if before is None or before.state is None else before.state, candidate.id)
-    return Token(candidate.id, candidate.log_probability, before, generated, state)
+    return Token(candidate.id, candidate.log_probability, before, generated, state, cut=candidate.cut)
 
 
 def _ends(token: Token, rules: Rules) -> bool:

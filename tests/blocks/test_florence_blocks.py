@@ -14,7 +14,7 @@ import supervision as sv
 from florence_blocks.blocks.typed import BLOCKS
 from florence_blocks.demo import Scene, draw_scene
 from florence_blocks.demo.corpus import caption, detailed_caption, more_detailed_caption, named_by
-from florence_blocks.demo.metrics import iou
+from florence_blocks.locations import iou
 from florence_blocks.model_ids import DEMO_FOLDER, CheckpointError
 from florence_blocks.requests import Request
 from florence_blocks.runtime.encoding import Encoding

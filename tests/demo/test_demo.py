@@ -15,10 +15,11 @@ from florence_blocks.demo.architecture import GRID
 from florence_blocks.demo.calibrate import judge, uncalibrated
 from florence_blocks.demo.corpus import NAMES, WEIGHTS, draw_pair, draw_pairs, named_by
 from florence_blocks.demo.evaluate import evaluate
-from florence_blocks.demo.metrics import iou, mask_iou, matches
+from florence_blocks.demo.metrics import mask_iou, matches
 from florence_blocks.demo.scenes import COLOURS, Scene
 from florence_blocks.demo.targets import cell_targets
 from florence_blocks.florence import Florence2
+from florence_blocks.locations import iou
 from florence_blocks.parsing import parse, pieces
 from florence_blocks.tasks import TASKS, Grammar, Needs
 

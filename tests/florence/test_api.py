@@ -16,7 +16,7 @@ from PIL import Image as PilImage
 
 from florence_blocks import Florence2
 from florence_blocks.demo import draw_scene
-from florence_blocks.demo.metrics import iou
+from florence_blocks.locations import iou
 from florence_blocks.requests import Request
 from florence_blocks.tasks import TASKS
 from workflow_engine import Image, ImageError, compile
