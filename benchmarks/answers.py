@@ -77,9 +77,9 @@ def refinement(model: Florence2, scenes: Sequence[Scene]) -> dict[str, float]:
 
 def plot(judged: dict[str, list[Judged]], path: Path) -> None:
     """Reliability of every task: the share of right answers over their confidence."""
-    figure = Figure(figsize=(12, 6))
-    axes = figure.subplots(2, 4, sharex=True, sharey=True)
-    for axis, (task, items) in zip(axes.flat, judged.items(), strict=False):
+    figure = Figure(figsize=(15, 6))
+    axes = figure.subplots(2, 5, sharex=True, sharey=True)
+    for axis, (task, items) in zip(axes.flat, judged.items(), strict=True):
         rows = reliability(items)
         axis.plot([0, 1], [0, 1], color="0.8")
         axis.plot(rows[:, 0], rows[:, 1], marker="o")

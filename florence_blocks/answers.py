@@ -48,10 +48,10 @@ class Answer:
         task: the name of the task.
         text: the answer as clean text: no special tokens and no locations.
         instances: the things it found; empty for plain text.
-        truncated: whether the answer broke off: the token limit was reached, or the last group is not whole. What is whole
-            is kept.
+        truncated: whether the answer broke off: the token limit was reached before the model ended it, or the last group is
+            not whole. What is whole is kept.
         raw: the text as generated, with special tokens.
-        confidence: the probability of the text, for answers that are a text.
+        confidence: the probability of the text, for answers that are a text; that it ends there is part of it.
         token_probabilities: of every generated token.
         name_probabilities: of every name that could have been given, where a list of names was asked about.
         listed: the names that were asked about, with their class ids.

@@ -60,7 +60,7 @@ def parse(
         task: what was asked.
         tokens: the text of every generated token, special tokens included; `pieces` makes such a list from a string.
         size: width and height of the image in pixels.
-        truncated: whether the generation reached its token limit.
+        truncated: whether the generation was cut at its token limit.
         offsets: how many bins each location is off the centre of its bin; None for not at all.
     """
     runs = list(_runs(tokens, offsets))

@@ -229,7 +229,10 @@ def _classification(answer: Answer, asked: RegionsAsked) -> dict[str, Any]:
 
 
 def _outlined(asked: RegionsAsked, answers: Sequence[Answer]) -> sv.Detections:
-    """The regions with one mask each; a region whose answer holds no outline keeps its box and an empty mask."""
+    """The regions with one mask each; a region whose answer holds no outline keeps its box and an empty mask.
+
+    How sure the outlines are is in `data["mask_confidence"]`; it is the confidence as well where the regions have none.
+    """
     regions, image = asked.regions, asked.image
     found = [answer.instances[0] if answer.instances else None for answer in answers]
     filled = np.zeros((len(found), image.height, image.width), dtype=bool)
@@ -243,6 +246,8 @@ def _outlined(asked: RegionsAsked, answers: Sequence[Answer]) -> sv.Detections:
     outlines = [[np.array(outline) for outline in instance.outlines] if instance else [] for instance in found]
     data = {**regions.data, "polygons": object_array(outlines)}
     sure = confidences([instance.confidence if instance else 0.0 for instance in found])
+    if sure is not None:
+        data["mask_confidence"] = sure
     confidence = sure if regions.confidence is None else regions.confidence
     outlined = sv.Detections(xyxy=boxes, mask=filled, confidence=confidence, class_id=regions.class_id,
                              tracker_id=regions.tracker_id, data=data, metadata=dict(regions.metadata))  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -64,12 +64,22 @@ def uncalibrated(folder: Path) -> Florence2:
     return Florence2(FlorenceModel(replace(checkpoint, calibration={})))
 
 
-def judge(model: Florence2, scenes: int, seed: int = 0) -> dict[str, list[Judged]]:
-    """Confidence and correctness of everything the model says about so many noisy scenes, by task."""
+def judge(model: Florence2, scenes: int, seed: int = 0, tasks: Container[str] = TASKS) -> dict[str, list[Judged]]:
+    """Confidence and correctness of everything the model says about so many noisy scenes, by task.
+
+    Args:
+        model: without a calibration, see `uncalibrated`.
+        scenes: how many scenes.
+        seed: of their noise.
+        tasks: the names of the tasks to ask.
+    """
     rng, judged = np.random.default_rng(seed), dict[str, list[Judged]]()
     for first in range(0, scenes, CHUNK):
         drawn = [draw_scene(FIRST_SEED + number) for number in range(first, min(first + CHUNK, scenes))]
-        asked = [question for scene in drawn for question in _questions(scene, noisy(scene, rng))]
+        asked: list[tuple[Request, _Verdict]] = []
+        for scene in drawn:
+            image = noisy(scene, rng)
+            asked += [question for question in _questions(scene, image) if question[0].task.name in tasks]
         for answer, (request, verdict) in zip(model.answer([request for request, _ in asked]), asked, strict=True):
             judged.setdefault(request.task.name, []).extend(verdict(answer))
     return judged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from florence_blocks.demo.architecture import GRID
 from florence_blocks.demo.calibrate import judge, uncalibrated
 from florence_blocks.demo.corpus import NAMES, WEIGHTS, draw_pair, draw_pairs, named_by
 from florence_blocks.demo.evaluate import evaluate
-from florence_blocks.demo.metrics import mask_iou, matches
+from florence_blocks.demo.metrics import Judged, auroc, calibration_error, mask_iou, matches
 from florence_blocks.demo.scenes import COLOURS, Scene
 from florence_blocks.demo.targets import cell_targets
 from florence_blocks.florence import Florence2
 from florence_blocks.locations import iou
 from florence_blocks.parsing import parse, pieces
+from florence_blocks.scoring import calibrated
 from florence_blocks.tasks import TASKS, Grammar, Needs
 
 SCENES = [draw_scene(seed) for seed in range(40)] + [
@@ -159,6 +161,17 @@ def test_training_runs_from_the_start_and_goes_on_where_it_stopped(tmp_path: Pat
 def test_a_calibration_is_fitted_on_confidences_that_have_none(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(CHECKPOINT, folder)
-    before = [item.confidence for item in judge(uncalibrated(folder), 3)["object_detection"]]
+    asked = ("object_detection", "region_segmentation")
+    before = judge(uncalibrated(folder), 3, tasks=asked)
+    assert set(before) == set(asked)
     (folder / "calibration.json").unlink()
-    assert [item.confidence for item in judge(uncalibrated(folder), 3)["object_detection"]] == before
+    assert judge(uncalibrated(folder), 3, tasks=asked) == before
+
+
+@pytest.mark.slow
+def test_confidences_of_outlines_tell_right_from_wrong() -> None:
+    judged = judge(uncalibrated(CHECKPOINT), 200, seed=3, tasks=("region_segmentation", "phrase_segmentation"))
+    for task, items in judged.items():
+        assert auroc(items) > 0.85, task
+        curve = json.loads((CHECKPOINT / "calibration.json").read_text())[task]
+        assert calibration_error([Judged(calibrated(item.confidence, curve), item.right) for item in items]) < 0.05, task
