@@ -84,7 +84,8 @@ def answered(model: FlorenceModel, requests: list[Request]) -> list[list[int]]:
     found = []
     for item in model.submit(requests):
         assert not isinstance(item, Exception), item
-        search = item._job.done.result()
+        (job,) = item._jobs
+        search = job.done.result()
         found.append([token.id for token in search.answer.path()])
     return found
 
@@ -278,5 +279,5 @@ def test_a_generation_config_that_cannot_be_read_is_told(folder: Callable[..., P
 
 
 def test_beams_have_a_bound() -> None:
-    with pytest.raises(ValueError, match=f"`num_beams` is {MOST_BEAMS} at most"):
+    with pytest.raises(ValueError, match=f"`num_beams` is .* at most {MOST_BEAMS}"):
         Settings(num_beams=MOST_BEAMS + 1)
