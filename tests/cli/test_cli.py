@@ -64,6 +64,27 @@ def test_a_folder_gives_a_line_and_a_picture_per_image(folder: Path) -> None:
 NAMES = ["timeout", "batch", "input", "images", "inputs", "on_error", "cancellation", "allow_urls", "self", "a-b", "out", "set"]
 
 
+def test_a_list_of_all_images_is_that_of_the_whole_folder_whatever_the_batch(tmp_path: Path) -> None:
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 10 + number, 3), np.uint8))
+    width = {"type": "ExtractImageProperty", "property_name": "width"}
+    (tmp_path / "all.json").write_text(json.dumps({
+        "version": "1.0", "metadata": {"author": "a"},
+        "inputs": [{"type": "WorkflowImage", "name": "image"}],
+        "steps": [{"type": "vision/property_definition@v1", "name": "w", "data": "$inputs.image", "operations": [width]},
+                  {"type": "vision/dimension_collapse@v1", "name": "all", "data": "$steps.w.output"}],
+        "outputs": [{"type": "JsonField", "name": "widths", "selector": "$steps.all.output"}],
+    }))  # fmt: skip
+    done = workflow("run", "all.json", "--out", "out", "--batch", "2", *(f"{number}.png" for number in range(5)), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "metadata: unknown field, ignored" in done.stderr
+    lines = lines_of(tmp_path / "out")
+    assert [line["input"] for line in lines] == [f"{number}.png" for number in range(5)]
+    assert all(line["outputs"] == {"widths": [10, 11, 12, 13, 14]} for line in lines)
+    again = workflow("run", "all.json", "--out", "out", "--resume", "0.png", cwd=tmp_path)
+    assert again.returncode == 2 and "step `all` joins all images" in again.stderr
+
+
 def test_parameters_of_any_name_are_set(folder: Path) -> None:
     parameters = [{"type": "WorkflowParameter", "name": name} for name in NAMES]
     data = {f"v{place}": f"$inputs.{name}" for place, name in enumerate(NAMES)}
