@@ -188,11 +188,19 @@ class Lane:
         return marked
 
     def _wanted(self, log_probabilities: Tensor) -> list[list[Candidate]]:
-        """The given tokens of every row."""
+        """The given tokens of every row. What comes behind a whole name counts as its end: an end token, or the place it has.
+
+        The published checkpoints write the region again behind its category; the end token alone says nothing there.
+        """
         ids = [token for seat in self.seats if isinstance(seat.search, Forced) for token in seat.search.wanted]
-        known = log_probabilities[range(len(ids)), ids].tolist()
-        rows = [Candidate(0.0, row % self.width, *pair) for row, pair in enumerate(zip(ids, known, strict=True))]
-        return [rows[first : first + self.width] for first in range(0, len(rows), self.width)]
+        known = log_probabilities[range(len(ids)), ids]
+        ending = [row for row, token in enumerate(ids) if token in self._vocabulary.ends]
+        if ending:
+            rows, first = log_probabilities[ending], self._vocabulary.first_location
+            closing = torch.cat([rows[:, sorted(self._vocabulary.ends)], rows[:, first : first + BINS]], dim=1)
+            known[ending] = closing.logsumexp(1)
+        found = [Candidate(0.0, row % self.width, *pair) for row, pair in enumerate(zip(ids, known.tolist(), strict=True))]
+        return [found[first : first + self.width] for first in range(0, len(found), self.width)]
 
     def _candidates(self, scores: Tensor, log_probabilities: Tensor) -> list[list[Candidate]]:
         """The candidates of every seat, best first."""
