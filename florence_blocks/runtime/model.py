@@ -18,9 +18,10 @@ from florence_blocks.requests import Request, Settings
 from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.detokenizer import Detokenizer
 from florence_blocks.runtime.fused import fuse
+from florence_blocks.runtime.job import Job
 from florence_blocks.runtime.pending import Pending, Progress, Stopped, outcomes
 from florence_blocks.runtime.plan import DecodePlan
-from florence_blocks.runtime.scheduler import Job, Scheduler
+from florence_blocks.runtime.scheduler import Scheduler
 from florence_blocks.runtime.tower import lighten
 from florence_blocks.runtime.vocabulary import Vocabulary
 from florence_blocks.tasks import Task

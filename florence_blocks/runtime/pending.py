@@ -16,7 +16,7 @@ from florence_blocks.evidence import Evidence, refined
 from florence_blocks.parsing import SILENT, parse
 from florence_blocks.requests import Request
 from florence_blocks.runtime.detokenizer import Detokenizer
-from florence_blocks.runtime.scheduler import Job
+from florence_blocks.runtime.job import Job
 from florence_blocks.runtime.search import Forced, Search
 from florence_blocks.scoring import Curve, scored
 

@@ -16,10 +16,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from torch import Tensor
@@ -29,10 +28,9 @@ from florence_blocks.runtime.checkpoint import Checkpoint
 from florence_blocks.runtime.decoder import Lane, Seat
 from florence_blocks.runtime.encoding import Encoding
 from florence_blocks.runtime.features import FeatureCache
+from florence_blocks.runtime.job import Job, LaneKey, fail, part, succeed, too_late
 from florence_blocks.runtime.line import Line
 from florence_blocks.runtime.memory import is_out_of_memory, room
-from florence_blocks.runtime.plan import DecodePlan
-from florence_blocks.runtime.search import Search
 from florence_blocks.runtime.vocabulary import Vocabulary
 from workflow_engine.data import Image
 from workflow_engine.profile import record
@@ -49,8 +47,8 @@ AHEAD: Final = 8
 """How many images are preprocessed ahead of the model."""
 
 
-_LaneKey = tuple[int, bool, object]
-"""Width, whether answers are given, and the party of a lane."""
+class WorkerError(RuntimeError):
+    """The worker of a model died; the request it was working on was not answered."""
 
 
 class ModelClosedError(RuntimeError):
@@ -58,46 +56,6 @@ class ModelClosedError(RuntimeError):
 
     def __init__(self, message: str = "the model is closed") -> None:
         super().__init__(message)
-
-
-class WorkerError(RuntimeError):
-    """The worker of a model died; the request it was working on was not answered."""
-
-
-@dataclass(eq=False)
-class Job:
-    """A request on its way through the model.
-
-    Attributes:
-        image: the image.
-        digest: of the image's content.
-        ids: the tokens of the prompt.
-        plan: how its answer is generated.
-        customer: whose it is; customers get equal shares.
-        priority: higher goes first.
-        deadline: in seconds of `time.monotonic`, or None.
-        done: gets the search that found the answer.
-        party: those it decodes with, and nobody else, after a step with others failed; None for everybody.
-        encoded: whether the model has seen its image.
-        joined: when it came, in seconds of `time.perf_counter`.
-    """
-
-    image: Image
-    digest: bytes
-    ids: Sequence[int]
-    plan: DecodePlan
-    customer: Hashable
-    priority: int = 0
-    deadline: float | None = None
-    done: Future[Search] = field(default_factory=Future)
-    party: object = None
-    encoded: bool = False
-    joined: float = field(default_factory=time.perf_counter)
-
-    @property
-    def lane(self) -> _LaneKey:
-        """The lane it decodes in."""
-        return (*self.plan.lane, self.party)
 
 
 @dataclass
@@ -132,7 +90,7 @@ class Scheduler:
         self._decode_bytes = free // 4
         self.stats = Stats()
         self._line: Line[Job] = Line(LINE_CAPACITY)
-        self._lanes: dict[_LaneKey, Lane] = {}
+        self._lanes: dict[LaneKey, Lane] = {}
         self._inside: set[Job] = set()
         self._ahead: dict[bytes, Future[Tensor]] = {}
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="florence-preprocess")
@@ -178,9 +136,9 @@ class Scheduler:
             self._line.wake()
         for job in late:
             if self._refuses:
-                _fail(job, ModelClosedError())
+                fail(job, ModelClosedError())
             elif job.deadline is not None and time.monotonic() >= job.deadline:
-                _fail(job, _too_late())
+                fail(job, too_late())
             else:
                 job.done.cancel()
 
@@ -203,7 +161,7 @@ class Scheduler:
             if worker is self._worker:
                 break
         for job in self._line.clear():
-            _fail(job, ModelClosedError())
+            fail(job, ModelClosedError())
         self._helper.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -257,7 +215,7 @@ class Scheduler:
             self._ahead.clear()
             self._worker = None
         for job in jobs:
-            _fail(job, reason)
+            fail(job, reason)
 
     def _replace(self, reason: Exception) -> None:
         """Have another worker take over those who wait; they fail where none can start."""
@@ -266,7 +224,7 @@ class Scheduler:
                 self._employ()
         except RuntimeError:  # the interpreter ends, or there are too many threads
             for job in self._line.clear():
-                _fail(job, reason)
+                fail(job, reason)
 
     # ------------------------------------------------------------------ coming in
 
@@ -396,7 +354,7 @@ class Scheduler:
             self._wait_again(batch)
         else:
             self._inside.difference_update(batch)
-            _fail(batch[0], error)
+            fail(batch[0], error)
 
     # ------------------------------------------------------------------ going on, and out
 
@@ -412,7 +370,7 @@ class Scheduler:
                 self.stats.row_steps += len(lane.seats) * lane.width
                 for seat in self._stepped(key, lane):
                     self._inside.discard(seat.owner)
-                    _succeed(seat.owner, seat.search)
+                    succeed(seat.owner, seat.search)
                     self.stats.requests += 1
             if key[2] is not None and not lane.seats:
                 self._lanes.pop(key, None)
@@ -421,7 +379,7 @@ class Scheduler:
             record(_TRACK, "decode", started, ended, rows=rows)
         self.stats.decode_seconds += ended - started
 
-    def _stepped(self, key: _LaneKey, lane: Lane) -> list[Seat]:
+    def _stepped(self, key: LaneKey, lane: Lane) -> list[Seat]:
         """A step of a lane; what fails alone, fails, and when several fail together, all of them begin again."""
         try:
             return lane.step()
@@ -430,12 +388,12 @@ class Scheduler:
             del self._lanes[key]
             if len(jobs) == 1:
                 self._inside.difference_update(jobs)
-                _fail(jobs[0], error)
+                fail(jobs[0], error)
                 return []
             if is_out_of_memory(error):
                 self._decode_bytes //= 2
             else:
-                _part(jobs)
+                part(jobs)
             log.warning("a step with %d requests failed (%s); they begin again, fewer at a time", len(jobs), error)
             self._wait_again(jobs)
             return []
@@ -449,7 +407,7 @@ class Scheduler:
     def _failed_late(self, job: Job) -> bool:
         late = job.deadline is not None and time.monotonic() >= job.deadline
         if late:
-            _fail(job, _too_late())
+            fail(job, too_late())
         return late
 
 
@@ -461,26 +419,3 @@ def _close_all() -> None:
     """A worker that is inside torch while the interpreter ends would abort the process."""
     for scheduler in list(_open):
         scheduler.close()
-
-
-def _part(jobs: Sequence[Job]) -> None:
-    """Make two parties of jobs, so that those in one of them no longer meet what is wrong in the other."""
-    half = len(jobs) // 2
-    for some in (jobs[:half], jobs[half:]):
-        party = object()
-        for job in some:
-            job.party = party
-
-
-def _too_late() -> TimeoutError:
-    return TimeoutError("the answer was not there before its deadline")
-
-
-def _fail(job: Job, error: Exception) -> None:
-    with suppress(InvalidStateError):  # it may be cancelled at any moment
-        job.done.set_exception(error)
-
-
-def _succeed(job: Job, search: Search) -> None:
-    with suppress(InvalidStateError):
-        job.done.set_result(search)
