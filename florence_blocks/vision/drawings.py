@@ -11,6 +11,7 @@ from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
 from florence_blocks.vision.fields import Kernel, LetterScale, Positions, Positive, Share, Thickness
 from florence_blocks.vision.label_places import spread
 from florence_blocks.vision.labels import Labels, label_texts, legible
+from florence_blocks.vision.plain_labels import PlainLabels
 from florence_blocks.vision.skeletons import Skeletons
 from workflow_engine.block import Value
 from workflow_engine.bounds import Bounded
@@ -38,7 +39,7 @@ def _scaled(size: float, mode: str, scene: Any, legible: tuple[float, float]) ->
 
 
 def _label_fields(color: Any, lookup: Any, text_position: str, text_color: str, text: str, **fields: Any) -> dict[str, Any]:
-    """What the annotators of labels have in common; `text` says what they are given, which is none of their business."""
+    """What supervision's annotators of labels take; `text` says what they are given, which is none of their business."""
     return {"color": color, "color_lookup": lookup, "text_position": getattr(sv.Position, text_position),
             "text_color": colour(text_color), "smart_position": True, **fields}  # fmt: skip
 
@@ -57,15 +58,17 @@ def _apart(annotator: Any) -> Any:
 class _Labels:
     """Labels in the plain letters of OpenCV."""
 
-    def __init__(self, text_size_mode: str, text_scale: float, **fields: Any) -> None:
-        self._mode, self._scale, self._fields = text_size_mode, text_scale, _label_fields(**fields)
+    def __init__(
+        self, color: Any, lookup: Any, text: str, text_color: str, text_size_mode: str, text_scale: float, **fields: Any
+    ) -> None:
+        self._mode, self._scale = text_size_mode, text_scale
+        self._fields = {"colors": color, "lookup": lookup, "text_color": colour(text_color), **fields}
 
     def annotate(self, scene: Any, found: sv.Detections, labels: list[str]) -> Any:
         """The scene with a label beside every detection."""
         scale = _scaled(self._scale, self._mode, scene, _LEGIBLE_SCALES)
         found, labels = legible(found, labels)
-        annotator = sv.LabelAnnotator(text_scale=scale, **self._fields)
-        return _apart(annotator).annotate(scene, found, labels=labels)
+        return PlainLabels(text_scale=scale, **self._fields).annotate(scene, found, labels)
 
 
 class _RichLabels:
