@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 _user: int | None = None
 """The process that first used a model."""
 
 
+_SPAWN: Final = (
+    "this process was forked from one that had used a model, and torch cannot compute in it; start processes with "
+    'multiprocessing.get_context("spawn"), or before the first model is loaded'
+)
+
+
 class ForkedError(RuntimeError):
     """This process was forked from one that had used a model."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this process was forked from one that had used a model, and torch cannot compute in it; start processes with "
-            'multiprocessing.get_context("spawn"), or before the first model is loaded'
-        )
+    def __init__(self, message: str = _SPAWN) -> None:
+        super().__init__(message)
 
 
 def check() -> None:
