@@ -11,6 +11,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
+from workflow_engine.errors import a
+
 MOST_NAMES: Final = 10_000
 """The most names of one list."""
 
@@ -34,7 +36,7 @@ def listed(names: Iterable[object]) -> tuple[object, ...]:
         parts = [cleaned(part) for part in str(names).split(",")]
         raise ValueError(f"a list of classes is needed, not one text; {parts[:5]!r} would fit")
     if not isinstance(names, Iterable):
-        raise ValueError(f"a list of classes is needed, not a {type(names).__name__}")
+        raise ValueError(f"a list of classes is needed, not {a(names)}")
     entries = tuple(sorted(names, key=str) if isinstance(names, (set, frozenset)) else names)
     if len(entries) > MOST_NAMES:
         raise ValueError(f"the list has {len(entries)} classes; at most {MOST_NAMES} fit")
@@ -64,7 +66,7 @@ class ClassList:
         places: dict[str, int] = {}
         for place, entry in enumerate(entries):
             if not isinstance(entry, str):
-                raise ValueError(f"classes[{place}] is {entry!r}, a {type(entry).__name__}; a text would fit")
+                raise ValueError(f"classes[{place}] is {a(entry)}, {repr(entry)[:40]}; a text would fit")
             name = cleaned(str(entry))
             if name:
                 places.setdefault(name, place)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Self
 
 from florence_blocks.model_ids import CheckpointError, resolve
+from florence_blocks.names import listed
 from florence_blocks.requests import CONSTRAINED, MOST_BEAMS
 from workflow_engine.block import Accepts, BlockManifest, ImageReference, Value
 from workflow_engine.bounds import Bounded
@@ -27,9 +28,11 @@ else:
     sv = LazyModule("supervision")
 
 Text = Annotated[Value[str], Accepts(STRING, LANGUAGE_MODEL_OUTPUT)]
-Classes = Annotated[Value[Annotated[list[str], Field(min_length=1)]], Accepts(LIST_OF_VALUES)]
+Names = Annotated[list[str], BeforeValidator(lambda names: list(listed(names)))]
+"""Names as they are given, whose places are class ids: they are cleaned where the model is asked."""
+Classes = Annotated[Value[Annotated[Names, Field(min_length=1)]], Accepts(LIST_OF_VALUES)]
 Coordinates: TypeAlias = Value[Literal["token", "refined"]]
-OnlyClasses = Annotated[Value[list[str] | None], Accepts(LIST_OF_VALUES)]
+OnlyClasses = Annotated[Value[Names | None], Accepts(LIST_OF_VALUES)]
 Count: TypeAlias = Value[Annotated[int, Field(ge=1), Bounded(100_000, "no checkpoint writes as much")] | None]
 
 

@@ -202,6 +202,14 @@ def test_regions_are_classified_among_the_names_that_are_given() -> None:
     assert {one["class"] for one in first["predictions"]} == {"circle", "star", "square"} and first["top"] == texts[0]
 
 
+def test_a_region_that_fails_has_an_empty_text_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    boxes = [[DRAWN_BOXES[0][0], [9000.0, 9000.0, 9001.0, 9001.0], DRAWN_BOXES[0][1]]]
+    given = run("RegionCaption", images=[BATCH[:1]], bboxes=[boxes])
+    names = [shape.name for shape in SCENES[0].shapes]
+    assert given["texts"] == [[[names[0], "", names[1]]]] and given["text"] == [f"{names[0]}\n\n{names[1]}"]
+    assert "regions[1]" in caplog.text and "lies outside of the" in caplog.text
+
+
 def test_one_region_is_chosen_by_its_confidence() -> None:
     boxes, sure = [DRAWN_BOXES[0][:2]], [[0.2, 0.9]]
     chosen = {"images": [BATCH[:1]], "bboxes": [boxes], "regions_to_use": ["most_confident"]}

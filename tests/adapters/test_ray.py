@@ -53,6 +53,12 @@ def test_answers_of_one_task_are_the_fields_of_the_next() -> None:
     assert [len(row) for row in texts] == [1, 0, 2]
 
 
+def test_a_region_that_fails_has_no_text() -> None:
+    box = [float(edge) for edge in SCENES[0].shapes[0].box]
+    given = AskFlorence("region_caption", regions=[box, [900.0, 0.0, 901.0, 9.0]])({"image": RGB[:1]})
+    assert list(given["texts"][0]) == [SCENES[0].shapes[0].name, None]
+
+
 def test_nothing_found_is_an_empty_list() -> None:
     blank = np.full((2, 200, 260, 3), 128, np.uint8)
     found = AskFlorence("open_vocabulary_detection", classes=["star"])({"image": blank})["predictions"]

@@ -41,9 +41,9 @@ def test_names_are_cleaned_and_keep_their_places(given: Iterable[object], places
     [
         ("circle, star", r"a list of classes is needed, not one text; \['circle', 'star'\] would fit"),
         (b"star", "a list of classes"),
-        (7, "not a int"),
-        (["star", None], r"classes\[1\] is None"),
-        ({0: "circle"}, r"classes\[0\] is 0, a int"),
+        (7, "not a number"),
+        (["star", None], r"classes\[1\] is nothing \(null\)"),
+        ({0: "circle"}, r"classes\[0\] is a number, 0"),
         ([f"name {number}" for number in range(MOST_NAMES + 1)], "10001 classes; at most 10000"),
     ],
 )
