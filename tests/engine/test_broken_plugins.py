@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from workflow_engine import PluginWarning, Registry, WorkflowDefinitionError, compile, plugins, registry
+from workflow_engine import PluginError, PluginWarning, Registry, WorkflowDefinitionError, compile, plugins, registry
+from workflow_engine.cli.app import app
 
 IMPORTS = """
 from typing import Literal
@@ -199,6 +201,22 @@ def test_more_plugins_beside_a_broken_one_are_still_checked(install: Install) ->
     more = known.plus()
     assert [str(error) for error in more.broken] == [str(error) for error in known.broken]
     assert more.blocks.keys() == known.blocks.keys()
+
+
+def test_a_command_that_cannot_be_loaded_hinders_no_other(install: Install) -> None:
+    install(
+        acme_e="""
+from workflow_engine.commands import Command
+
+@hookimpl
+def workflow_engine_commands():
+    return [Command("measure", "no_such_module_anywhere:measure", "Measure.")]
+"""
+    )
+    listed = CliRunner().invoke(app, ["--help"])
+    assert listed.exit_code == 0 and "measure" in listed.output and "check" in listed.output
+    used = CliRunner().invoke(app, ["measure", "a.png", "--all"])
+    assert isinstance(used.exception, PluginError) and "`measure` cannot be loaded: ModuleNotFound" in str(used.exception)
 
 
 MISSING = """

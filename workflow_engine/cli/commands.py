@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -36,20 +37,24 @@ def _brought() -> dict[str, Command]:
 
 
 def _loaded(command: Command) -> Any:
-    """A command as typer itself makes it of the function.
-
-    Raises:
-        PluginError: there is no such function.
-    """
+    """A command as typer itself makes it of the function; one that only says what is wrong where there is no such function."""
     from workflow_engine.plugins import registry
 
     plugin = registry().commands[command]
     module, _, name = command.function.partition(":")
+    settings = {}
     try:
         function = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(f"the command `{command.name}` cannot be loaded: {error}", plugin=plugin.name,
-                          distribution=plugin.distribution) from error  # fmt: skip
+    except Exception as error:  # a module of a plugin may raise anything
+        function = _broken(plugin.error(f"the command `{command.name}` cannot be loaded: {type(error).__name__}: {error}"))
+        settings = {"ignore_unknown_options": True, "allow_extra_args": True}
     alone = typer.Typer(add_completion=False)
-    alone.command(command.name, short_help=command.help)(function)
+    alone.command(command.name, short_help=command.help, context_settings=settings)(function)
     return get_command(alone)
+
+
+def _broken(error: PluginError) -> Callable[[], None]:
+    def told() -> None:
+        raise error
+
+    return told
