@@ -28,11 +28,11 @@ else:
     sv = LazyModule("supervision")
 
 Text = Annotated[Value[str], Accepts(STRING, LANGUAGE_MODEL_OUTPUT)]
-Names = Annotated[list[str], BeforeValidator(lambda names: list(listed(names)))]
-"""Names as they are given, whose places are class ids: they are cleaned where the model is asked."""
-Classes = Annotated[Value[Annotated[Names, Field(min_length=1)]], Accepts(LIST_OF_VALUES)]
+_AS_LIST = BeforeValidator(lambda names: list(listed(names)))
+"""Names stay as they are given, since their places are class ids; they are cleaned where the model is asked."""
+Classes = Annotated[Value[Annotated[list[str], Field(min_length=1), _AS_LIST]], Accepts(LIST_OF_VALUES)]
 Coordinates: TypeAlias = Value[Literal["token", "refined"]]
-OnlyClasses = Annotated[Value[Names | None], Accepts(LIST_OF_VALUES)]
+OnlyClasses = Annotated[Value[Annotated[list[str], _AS_LIST] | None], Accepts(LIST_OF_VALUES)]
 Count: TypeAlias = Value[Annotated[int, Field(ge=1), Bounded(100_000, "no checkpoint writes as much")] | None]
 
 
