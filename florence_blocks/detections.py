@@ -29,10 +29,16 @@ else:
     sv = LazyModule("supervision")
 
 
-def to_detections(answer: Answer, size: Size) -> sv.Detections:
-    """The instances of an answer as detections on an image of `size` (width, height)."""
+def to_detections(answer: Answer, size: Size, *, unnamed: str = "") -> sv.Detections:
+    """The instances of an answer as detections on an image.
+
+    Args:
+        answer: the answer.
+        size: width and height of the image.
+        unnamed: the name of what the answer does not name: the phrase, where the outline of a phrase was asked for.
+    """
     grammar, found = TASKS[answer.task].grammar, answer.instances
-    labels = [instance.label for instance in found]
+    labels = [instance.label or unnamed for instance in found]
     data: dict[str, Any] = {"class_name": object_array(labels)}
     mask = None
     if grammar is Grammar.QUADS:

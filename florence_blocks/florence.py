@@ -179,8 +179,12 @@ class Florence2:
         return self._ask(images, "phrase_grounding", _detections, settings, phrase=phrase)
 
     def segment_phrase(self, images: Any, phrase: str, **settings: Any) -> Any:
-        """Outline what a phrase names; returns `sv.Detections` with masks and `data["polygons"]`, or a list."""
-        return self._ask(images, "phrase_segmentation", _detections, settings, phrase=phrase)
+        """Outline what a phrase names; `sv.Detections` with masks and `data["polygons"]`, named by the phrase, or a list."""
+
+        def named(answer: Answer, image: Image) -> sv.Detections:
+            return to_detections(answer, image.size, unnamed=phrase)
+
+        return self._ask(images, "phrase_segmentation", named, settings, phrase=phrase)
 
     def prompt(self, images: Any, text: str, **settings: Any) -> Any:
         """Send any prompt as it is (for fine-tuned models); returns the raw text of the answer, or a list."""

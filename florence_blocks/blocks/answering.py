@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from florence_blocks.answers import Answer
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from florence_blocks.runtime import fingerprint
     from florence_blocks.runtime.model import FlorenceModel
+    from florence_blocks.runtime.pending import Pending
 else:
     fingerprint = LazyModule("florence_blocks.runtime.fingerprint")
     np = LazyModule("numpy")
@@ -86,42 +88,43 @@ def attempt(make: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | Exc
 def ask(asked: Sequence[Asked | Exception]) -> list[Answer | Exception]:
     """Answers to requests; all requests to one model go out together. What could not be asked stays what it is.
 
+    A run that ends early takes its requests back.
+
     Raises:
         UnavailableError: a model cannot be loaded: no element could be answered, now or later in the run.
+        Exception: of the run's `progress`, which cancels what is not answered yet.
     """
+    with loading("the runtime"):
+        from florence_blocks.runtime import pending as waiting
+
+    run = current_run() or Run()
     answers: list[Answer | Exception | None] = [item if isinstance(item, Exception) else None for item in asked]
     places: dict[str, list[int]] = {}
     for place, item in enumerate(asked):
         if not isinstance(item, Exception):
             places.setdefault(item[0], []).append(place)
     before = sum(isinstance(item, Exception) for item in asked)
+
+    def told(encoded: int, answered: int) -> None:
+        if run.progress is not None:
+            run.progress(2 * before + encoded + answered, 2 * len(asked))
+
     for model_id, own in places.items():
         requests = [item[1] for item in (asked[place] for place in own) if isinstance(item, tuple)]
-        given = attempt(_answers, model_id, requests, before, len(asked))
-        for index, place in enumerate(own):  # one model's trouble is not another's
-            answers[place] = given if isinstance(given, Exception) else given[index]
+        pending = attempt(_submitted, run, model_id, requests)
+        if isinstance(pending, Exception):  # one model's trouble is not another's
+            pending = [pending] * len(own)
+        with run.on_stop(partial(waiting.cancel, pending)):
+            given = waiting.outcomes(pending, stopped=run.stopped, progress=told)
+        for place, answer in zip(own, given, strict=True):
+            answers[place] = answer
         before += len(own)
     return [answer for answer in answers if answer is not None]
 
 
-def _answers(model_id: str, requests: Sequence[Request], before: int, total: int) -> list[Answer | Exception]:
-    """The answers of a model; a run that ends early takes its requests back.
-
-    Args:
-        model_id: the model.
-        requests: what it is asked.
-        before: how many requests of the step other models have answered.
-        total: how many requests the step has.
-    """
-    with loading("the runtime"):
-        from florence_blocks.runtime import pending as waiting
-        from florence_blocks.runtime import shared
-
-    run = current_run() or Run()
-
-    def told(encoded: int, answered: int) -> None:
-        if run.progress is not None:
-            run.progress(2 * before + encoded + answered, 2 * total)
+def _submitted(run: Run, model_id: str, requests: Sequence[Request]) -> Sequence[Pending | Exception]:
+    """Requests on their way to a model, which is loaded if need be."""
+    from florence_blocks.runtime import shared
 
     def model() -> FlorenceModel:
         try:
@@ -130,16 +133,15 @@ def _answers(model_id: str, requests: Sequence[Request], before: int, total: int
         except ValueError as error:  # a device, precision or memory that is not at hand
             raise UnavailableError(str(error)) from error
 
-    pending = shared.submitted(model, requests, customer=run, deadline=run.deadline, stopped=run.stopped)
-    with run.on_stop(lambda: waiting.cancel(pending)):
-        return waiting.outcomes(pending, stopped=run.stopped, progress=told)
+    return shared.submitted(model, requests, customer=run, deadline=run.deadline, stopped=run.stopped)
 
 
-def image_value(task: Task, answer: Answer, image: Image) -> Any:
+def image_value(request: Request, answer: Answer) -> Any:
     """What a block gives for an answer about a whole image: a text, or detections."""
+    task, image = request.task, request.image
     if task.grammar is Grammar.TEXT:
         return {TEXT_OUTPUTS[task.name]: answer.text, "confidence": answer.confidence}
-    return on_image(to_detections(answer, image.size), image)
+    return on_image(to_detections(answer, image.size, unnamed=request.phrase or ""), image)
 
 
 @dataclass(frozen=True)

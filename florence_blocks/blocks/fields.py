@@ -59,12 +59,12 @@ class FlorenceManifest(BlockManifest):
         description="florence-2-base, -large, -base-ft, -large-ft, a hub id, a local folder, an adapter folder, or the small "
         "embedded florence-2-demo",
     )
-    max_new_tokens: Count = Field(None, description="the longest answer in tokens; the checkpoint's own when null")
+    max_new_tokens: Count = Field(None, description="the longest answer in tokens; by default the checkpoint's own")
     num_beams: Value[Annotated[int, Field(ge=1, le=MOST_BEAMS)] | None] = Field(
-        None, description="hypotheses side by side, 1 is greedy; the checkpoint's own when null"
+        None, description="hypotheses side by side, 1 is greedy; by default the checkpoint's own"
     )
     no_repeat_ngram_size: Value[Annotated[int, Field(ge=0), Bounded(100_000, "no checkpoint writes as much")] | None] = Field(
-        None, description="length of token sequences that may not come twice, 0 allows all; the checkpoint's own when null"
+        None, description="length of token sequences that may not come twice, 0 allows all; by default the checkpoint's own"
     )
     constrained: Value[bool] = Field(CONSTRAINED, description="whether answers are kept within the grammar of the task")
 

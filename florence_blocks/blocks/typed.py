@@ -71,11 +71,14 @@ _OUTPUTS: Mapping[Grammar, Mapping[str, Output]] = {
     Grammar.OUTLINES: _MASKS,
     Grammar.REGION_TEXT: {**_BOXES, "texts": Output(LIST_OF_VALUES)},
 }
-_NAMES = {"classes": (OnlyClasses, Field(None, description="the only names that may be given; any name when null"))}
+_NAMES = {"classes": (OnlyClasses, Field(None, description="the only names that may be given; by default any name"))}
 _PLACES = {
     "coordinates": (
         Coordinates,
-        Field("token", description="the centres of the chosen bins, or the mean of what the model gave the bins around them"),
+        Field(
+            "token",
+            description="token: the centres of the chosen bins; refined: the mean of what the model gave the bins around them",
+        ),
     )
 }
 _SURE = {"confidence": Output(FLOAT_ZERO_TO_ONE)}
@@ -100,7 +103,7 @@ class FlorenceBlock(Asking):
             if isinstance(item, Exception) or isinstance(answer, Exception):
                 values.append(answer)
             else:
-                values.append(attempt(image_value, item[1].task, answer, item[1].image))
+                values.append(attempt(image_value, item[1], answer))
         return values
 
     @classmethod

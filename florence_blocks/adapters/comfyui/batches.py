@@ -1,8 +1,7 @@
-"""What the sockets of ComfyUI hold, as images and detections: batches of images, boxes with what belongs to them, masks."""
+"""What the sockets of ComfyUI hold, as images and detections: batches of images, and masks."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from workflow_engine.data import Image
-from workflow_engine.detections import object_array
 from workflow_engine.lazy import LazyModule
 
 if TYPE_CHECKING:
@@ -72,61 +70,47 @@ def as_tensor(image: Image) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.bgr[None, :, :, ::-1])).float() / 255
 
 
-def boxes_found(batches: Batches, bboxes: Any, labels: Any = None, confidences: Any = None) -> list[sv.Detections]:
-    """The boxes of every image as detections, with what is known about them."""
-    boxes = _per_image("bboxes", batches, bboxes)
-    for image, row in enumerate(boxes):
-        for place, box in enumerate(row):
-            if not _is_box(box):
-                raise ValueError(f"bboxes[{image}][{place}]={box!r} is no box; [x1, y1, x2, y2] in pixels would fit")
-    names = _beside("labels", batches, labels, boxes)
-    sure = _beside("confidences", batches, confidences, boxes)
-    order = {name: index for index, name in enumerate(dict.fromkeys(chain.from_iterable(names or ())))}
-    return [
-        sv.Detections(
-            xyxy=np.array(row, dtype=float).reshape(-1, 4),
-            confidence=np.array(sure[image], dtype=float) if sure else None,
-            class_id=np.array([order[name] for name in names[image]], dtype=int) if names else None,
-            data={"class_name": object_array(list(names[image]) if names else [""] * len(row))},
-        )
-        for image, row in enumerate(boxes)
-    ]
+def mask_rows(batches: Batches, entries: Sequence[Any]) -> list[sv.Detections]:
+    """The mask of every image as one detection; a mask of another size is stretched.
 
+    `LoadImage` gives an empty mask of 64 x 64 pixels where a picture has no transparency: an empty one fits every image.
 
-def _is_box(box: Any) -> bool:
-    return isinstance(box, (list, tuple)) and len(box) == 4 and all(_is_number(edge) for edge in box)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _per_image(name: str, batches: Batches, entries: Sequence[Any]) -> list[Any]:
-    """The lists of every image, of entries with one list per image each."""
-    for entry in entries:
-        if not isinstance(entry, (list, tuple)) or not all(isinstance(row, (list, tuple)) for row in entry):
-            raise ValueError(f"{name}={repr(entry)[:80]}; for every image a list would fit")
-    return batches.spread(name, list(chain.from_iterable(entries)))
-
-
-def _beside(name: str, batches: Batches, entries: Any, boxes: Sequence[Any]) -> list[Any] | None:
-    """One value for every box of every image; None where the socket is not connected."""
-    if entries is None:
-        return None
-    rows = _per_image(name, batches, entries)
-    for image, (row, own) in enumerate(zip(rows, boxes, strict=True)):
-        if len(row) != len(own):
-            raise ValueError(f"{name}[{image}] has {len(row)} entries for {len(own)} boxes; one for each box would fit")
+    Raises:
+        ValueError: something is no mask, or of other proportions than its image.
+    """
+    planes = [plane for place, entry in enumerate(entries) for plane in _planes(entry, f"mask[{place}]")]
+    masks = batches.spread("mask", planes)
+    rows = []
+    for place, (image, mask) in enumerate(zip(batches.images, masks, strict=True)):
+        fitted = _fitted(mask, image, f"mask[{place}]")
+        rows.append(sv.Detections(np.array([[0.0, 0.0, *image.size]]), fitted[None], class_id=np.zeros(1, int)))
     return rows
 
 
-def mask_rows(batches: Batches, entries: Sequence[Any]) -> list[sv.Detections]:
-    """The mask of every image as one detection."""
-    for place, entry in enumerate(entries):
-        if not isinstance(entry, torch.Tensor) or entry.ndim != 3:
-            what = list(entry.shape) if isinstance(entry, torch.Tensor) else type(entry).__name__
-            raise ValueError(f"mask[{place}] is {what}; a tensor [images, height, width] would fit")
-    masks = batches.spread("mask", [mask.cpu().numpy() > 0.5 for entry in entries for mask in entry])
-    rows = zip(batches.images, masks, strict=True)
-    return [sv.Detections(xyxy=np.array([[0.0, 0.0, *image.size]]), mask=mask[None], class_id=np.zeros(1, int))
-            for image, mask in rows]  # fmt: skip
+def _planes(entry: Any, place: str) -> torch.Tensor:
+    """The masks of an entry, `[masks, height, width]` in 0..1; one mask may come alone, or with a channel."""
+    try:
+        given = torch.as_tensor(entry).detach().cpu().float()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{place} is {type(entry).__name__}; a tensor [images, height, width] would fit") from None
+    if given.ndim == 2:
+        return given[None]
+    if given.ndim == 4 and 1 in (given.shape[1], given.shape[3]):
+        return given.squeeze(1) if given.shape[1] == 1 else given.squeeze(3)
+    if given.ndim != 3:
+        raise ValueError(f"{place} is {list(given.shape)}; [images, height, width] would fit")
+    return given
+
+
+def _fitted(mask: torch.Tensor, image: Image, place: str) -> Any:
+    """A mask as booleans `[height, width]` of its image."""
+    height, width = mask.shape
+    if not (mask > 0.5).any():
+        return np.zeros((image.height, image.width), dtype=bool)
+    if abs(width * image.height - height * image.width) > max(width, height, image.width, image.height):
+        raise ValueError(
+            f"{place} has {width}x{height} pixels for an image of {image.width}x{image.height}; the same proportions would fit"
+        )
+    size = (image.height, image.width)
+    stretched = torch.nn.functional.interpolate(mask[None, None], size=size, mode="bilinear") if mask.shape != size else mask
+    return (stretched.reshape(size) > 0.5).numpy()
