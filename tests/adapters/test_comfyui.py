@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 
 from florence_blocks import Florence2
 from florence_blocks.adapters.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+from florence_blocks.adapters.comfyui.widgets import OwnFields, Widget, ordered
 from florence_blocks.blocks.typed import BLOCKS
 from florence_blocks.demo import draw_scene
 
@@ -61,7 +63,7 @@ def test_widgets_are_the_fields_of_the_manifests() -> None:
     assert fields["constrained"][0] == "BOOLEAN" and fields["constrained"][1]["default"] is True
     assert fields["model_id"] == ("STRING", {**fields["model_id"][1], "default": "florence-2-demo", "multiline": False})
     kind, shown = fields["num_beams"]
-    assert kind == "INT" and (shown["default"], shown["min"]) == (0, 0) and "0 for null" in shown["tooltip"]
+    assert kind == "INT" and (shown["default"], shown["min"]) == (0, 0) and "0 for the default" in shown["tooltip"]
     assert fields["no_repeat_ngram_size"][1]["min"] == fields["no_repeat_ngram_size"][1]["default"] == -1
     opacity = declared("Draw")["opacity"]
     assert opacity[0] == "FLOAT" and (opacity[1]["min"], opacity[1]["max"]) == (0.0, 1.0)
@@ -87,6 +89,71 @@ def test_a_file_in_custom_nodes_is_all_it_takes(tmp_path: Path, kind: str) -> No
     spec.loader.exec_module(module)
     assert module.NODE_CLASS_MAPPINGS is NODE_CLASS_MAPPINGS
     assert module.NODE_DISPLAY_NAME_MAPPINGS is NODE_DISPLAY_NAME_MAPPINGS
+
+
+_MODEL = "model_id max_new_tokens num_beams no_repeat_ngram_size constrained"
+SAVED = {
+    "Caption": f"{_MODEL} granularity device precision",
+    "ObjectDetection": f"{_MODEL} classes coordinates device precision",
+    "DenseRegionCaption": f"{_MODEL} coordinates device precision",
+    "RegionProposal": f"{_MODEL} coordinates device precision",
+    "Ocr": f"{_MODEL} device precision",
+    "OcrWithRegions": f"{_MODEL} coordinates device precision",
+    "PhraseGrounding": f"phrase {_MODEL} coordinates device precision",
+    "OpenVocabularyDetection": f"classes {_MODEL} coordinates device precision",
+    "PhraseSegmentation": f"phrase {_MODEL} coordinates device precision",
+    "RegionSegmentation": f"{_MODEL} regions_to_use coordinates box_format device precision",
+    "RegionClassification": f"{_MODEL} regions_to_use classes box_format device precision",
+    "RegionCaption": f"{_MODEL} regions_to_use box_format device precision",
+    "RegionOcr": f"{_MODEL} regions_to_use box_format device precision",
+    "Prompt": f"text {_MODEL} device precision",
+    "Crop": "padding box_format",
+    "Draw": "thickness color_palette text text_scale opacity box_format",
+}
+"""The widgets of every node as saved workflows have them. Only ever add to the end of a line: values are kept by place."""
+
+
+def widget_names(name: str) -> list[str]:
+    """The inputs of a node that are widgets, in the order in which ComfyUI keeps their values."""
+    kinds = ("INT", "FLOAT", "STRING", "BOOLEAN")
+    return [
+        field
+        for field, (kind, *_) in declared(name).items()
+        if (isinstance(kind, list) or kind in kinds) and not declared(name)[field][-1].get("forceInput")
+    ]
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_values_of_saved_workflows_keep_their_places(name: str) -> None:
+    saved = SAVED[name].split()
+    assert widget_names(name)[: len(saved)] == saved
+    assert set(widget_names(name)) == set(saved), "write a new widget down, at the end of ORDER and of SAVED"
+
+
+def test_a_widget_that_nobody_wrote_down_comes_last() -> None:
+    own_fields = [Widget.of(name, info) for name, info in OwnFields.model_fields.items()]
+    new = Widget.of("brand_new", OwnFields.model_fields["device"])
+    assert [widget.name for widget in ordered([new, *own_fields])] == [*OwnFields.model_fields, "brand_new"]
+
+
+def test_tooltips_speak_the_words_of_comfyui() -> None:
+    for name, node in NODE_CLASS_MAPPINGS.items():
+        fields = declared(name.removeprefix("FlorenceBlocks"))
+        told = [field[1]["tooltip"] for field in fields.values() if len(field) > 1]
+        told += [node.DESCRIPTION, *getattr(node, "OUTPUT_TOOLTIPS", ())]
+        for text in told:
+            assert not re.search(r"\bnull\b|\$|\bstep\b|\bJSON\b|selector|manifest", text), (name, text)
+
+
+def test_bounds_of_widgets_are_those_of_their_fields() -> None:
+    for name in SAVED:
+        for field in widget_names(name):
+            kind, shown = declared(name)[field]
+            if kind in ("INT", "FLOAT"):
+                assert shown["min"] <= shown["default"] <= shown["max"], (name, field)
+    assert declared("Draw")["text_scale"][1]["min"] == 0.05
+    with pytest.raises(ValueError, match=r"text_scale=0: .*greater than 0"):
+        run("Draw", images=[BATCH[:1]], bboxes=[[[]]], text_scale=[0])
 
 
 def test_starting_comfyui_does_not_pay_for_the_model() -> None:
@@ -223,6 +290,85 @@ def test_boxes_of_one_image_serve_all_of_a_batch() -> None:
     assert [len(row) for row in given["texts"][0]] == [1, 1, 1]
 
 
+CORNERS = [10.0, 20.0, 50.0, 80.0]
+
+
+@pytest.mark.parametrize(
+    ("bboxes", "form"),
+    [
+        ([CORNERS], "xyxy"),
+        (CORNERS, "xyxy"),
+        ([50, 80, 10, 20], "xyxy"),
+        ([tuple(CORNERS)], "xyxy"),
+        ([[CORNERS]], "xyxy"),
+        (np.array([CORNERS]), "xyxy"),
+        (np.array(CORNERS, dtype=np.float32), "xyxy"),
+        ([np.array(CORNERS)], "xyxy"),
+        (torch.tensor([CORNERS]), "xyxy"),
+        (torch.tensor([[CORNERS]]), "xyxy"),
+        ([torch.tensor([CORNERS])], "xyxy"),
+        ({"x": 10, "y": 20, "width": 40, "height": 60}, "xyxy"),
+        ([{"x": 10, "y": 20, "width": 40, "height": 60}], "xyxy"),
+        ([[{"x": np.int64(10), "y": 20, "w": 40, "h": 60, "label": "a"}]], "xyxy"),
+        ([{"x1": 10, "y1": 20, "x2": 50, "y2": 80}], "cxcywh"),
+        ([{"bbox": CORNERS, "score": 0.5}], "xyxy"),
+        ([[10, 20, 40, 60]], "xywh"),
+        ([[30, 50, 40, 60]], "cxcywh"),
+        ({"x": 30, "y": 50, "width": 40, "height": 60}, "cxcywh"),
+    ],
+)
+def test_boxes_come_in_many_forms(bboxes: Any, form: str) -> None:
+    given = run("Crop", images=[BATCH[:1]], bboxes=[bboxes], labels=[["star"]], box_format=[form])
+    assert [crop.shape for crop in given["crops"]] == [(1, 60, 40, 3)] and given["labels"] == ["star"]
+    assert torch.equal(given["crops"][0], BATCH[:1, 20:80, 10:50])
+
+
+def test_a_flat_list_of_boxes_is_that_of_every_image() -> None:
+    two = [CORNERS, [0.0, 0.0, 8.0, 8.0]]
+    assert len(run("Crop", images=[BATCH[:1]], bboxes=[two])["crops"]) == 2
+    given = run("Crop", images=[BATCH], bboxes=[two], labels=[["first", "second"]])
+    assert given["labels"] == ["first", "second"] * 3
+    assert len(run("Crop", images=[BATCH[:1]], bboxes=two)["crops"]) == 2  # from a socket that gives single boxes
+    assert [len(row) for row in run("RegionCaption", images=[BATCH], bboxes=two[:1] * 3)["texts"][0]] == [1, 1, 1]
+    assert run("Crop", images=[BATCH[:1]], bboxes=[[]]) == {"crops": [], "labels": []}
+    assert len(run("Crop", images=[BATCH], bboxes=[[[CORNERS], [], CORNERS]])["crops"]) == 2
+
+
+def test_boxes_of_one_format_are_read_alike_by_all_nodes() -> None:
+    corner_and_size = [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in DRAWN_BOXES[0]]
+    for name, output in (("RegionCaption", "bboxes"), ("RegionOcr", "bboxes"), ("Draw", "images")):
+        one = run(name, images=[BATCH[:1]], bboxes=[DRAWN_BOXES[0]])[output]
+        other = run(name, images=[BATCH[:1]], bboxes=[corner_and_size], box_format=["xywh"])[output]
+        assert all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(one, other, strict=True))
+
+
+def test_the_outline_of_a_phrase_is_called_by_the_phrase() -> None:
+    given = run("PhraseSegmentation", images=[BATCH[:1]], phrase=["a star"])
+    assert given["labels"][0][0] == ["a star"] * len(given["bboxes"][0][0]) and given["bboxes"][0][0]
+    found = Florence2.from_pretrained("florence-2-demo").segment_phrase(SCENES[0].image, "a star")
+    assert list(found.data["class_name"]) == given["labels"][0][0]
+
+
+def test_the_empty_mask_of_a_picture_without_transparency_draws_nothing() -> None:
+    plain = run("Draw", images=[BATCH], bboxes=[DRAWN_BOXES])["images"][0]
+    for empty in (torch.zeros(1, 64, 64), torch.zeros(3, 64, 64), torch.zeros(1, 7, 99), torch.zeros(64, 64)):
+        assert torch.equal(run("Draw", images=[BATCH], bboxes=[DRAWN_BOXES], mask=[empty])["images"][0], plain)
+
+
+@pytest.mark.parametrize("shape", [(1, 160, 160), (160, 160), (1, 1, 160, 160), (1, 160, 160, 1), (1, 640, 640)])
+def test_a_mask_of_the_same_proportions_is_stretched_over_its_image(shape: tuple[int, ...]) -> None:
+    side = max(shape)
+    small = torch.zeros(side, side)
+    small[: side // 2, : side // 2] = 1
+    whole = torch.zeros(1, *SIDES)
+    whole[:, :160, :160] = 1
+    expected, drawn = (
+        run("Draw", images=[BATCH[:1]], bboxes=[[[]]], mask=[mask], opacity=[1.0])["images"][0]
+        for mask in (whole, small.reshape(shape))
+    )
+    assert torch.equal(drawn, expected)
+
+
 def test_nothing_found_goes_through() -> None:
     found = run("OpenVocabularyDetection", images=[BLANK], classes=["star"])
     assert (found["bboxes"], found["labels"], found["confidences"], found["text"]) == ([[[]]], [[[]]], [[[]]], [""])
@@ -274,15 +420,23 @@ def test_nodes_run_in_the_inference_mode_of_comfyui() -> None:
         ("PhraseGrounding", {"images": [BATCH], "phrase": [""]}, "phrase"),
         ("RegionCaption", {"images": [BATCH]}, "bboxes has 0 entries for 3 images"),
         ("RegionCaption", {"images": [BATCH], "bboxes": [DRAWN_BOXES[:2]]}, "bboxes has 2 entries for 3 images"),
-        ("RegionCaption", {"images": [BATCH], "bboxes": [DRAWN_BOXES[0]]}, r"bboxes\[0\]\[0\]=.* is no box; \[x1, y1, x2"),
+        ("RegionCaption", {"images": [BATCH], "bboxes": [[DRAWN_BOXES[0][0], ["a"]]]},
+         r"bboxes\[1\]\[0\]='a' is no box; \[x1, y1, x2"),
         ("RegionCaption", {"images": [BATCH], "bboxes": ["all"]}, "bboxes='all'; for every image a list would fit"),
         ("RegionCaption", {"images": [BATCH[:1]], "bboxes": [[[[1.0, 2.0, float("nan"), 4.0]]]]}, "is no box"),
         ("RegionOcr", {"images": [BATCH[:1]], "bboxes": [[[[400.0, 400.0, 500.0, 500.0]]]]}, "lies outside of the 320x320"),
         ("Crop", {"images": [BATCH[:1]], "bboxes": [[[[1.0, 1.0, 9.0, 9.0]]]], "labels": [[["a", "b"]]]},
          r"labels\[0\] has 2 entries for 1 boxes"),
         ("Crop", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "padding": [-1]}, "padding=-1"),
-        ("Draw", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "mask": [torch.zeros(5, 5)]}, r"mask\[0\] is \[5, 5\]"),
-        ("Draw", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "mask": [torch.ones(1, 5, 5)]}, "masks are 5x5 pixels"),
+        ("Draw", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "mask": [torch.zeros(5)]}, r"mask\[0\] is \[5\]"),
+        ("Draw", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "mask": ["none"]}, r"mask\[0\] is str; a tensor"),
+        ("Draw", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "mask": [torch.ones(1, 5, 9)]}, "has 9x5 pixels for an image"),
+        ("RegionCaption", {"images": [BATCH], "bboxes": [[DRAWN_BOXES[0][0]] * 3]}, "one for each image, or all for every"),
+        ("RegionCaption", {"images": [BATCH[:1]], "bboxes": [[{"left": 3}]]}, r"bboxes\[0\]=\{'left': 3\} is no box"),
+        ("RegionCaption", {"images": [BATCH[:1]], "bboxes": [None]}, "bboxes=None; for every image a list would fit"),
+        ("Caption", {"images": [BATCH], "device": ["cpu", "cuda"]}, "device has 2 values in one call; one would fit"),
+        ("Caption", {"images": [BATCH], "device": ["cuda"]}, "device='cuda' is not at hand"),
+        ("Caption", {"images": [BATCH], "precision": ["int8"]}, "precision='int8': .*'float16'"),
         ("Draw", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "color_palette": ["none such"]}, "color_palette='none such'"),
     ],
 )  # fmt: skip
