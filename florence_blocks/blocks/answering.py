@@ -94,8 +94,11 @@ def ask(asked: Sequence[Asked | Exception]) -> list[Answer | Exception]:
         UnavailableError: a model cannot be loaded: no element could be answered, now or later in the run.
         Exception: of the run's `progress`, which cancels what is not answered yet.
     """
-    with loading("the runtime"):
-        from florence_blocks.runtime import pending as waiting
+    try:
+        with loading("the runtime"):
+            from florence_blocks.runtime import pending as waiting
+    except ImportError as error:  # a package is missing or does not fit, which the error names
+        raise UnavailableError(str(error)) from error
 
     run = current_run() or Run()
     answers: list[Answer | Exception | None] = [item if isinstance(item, Exception) else None for item in asked]

@@ -19,6 +19,7 @@ from florence_blocks.adapters.comfyui import NODE_CLASS_MAPPINGS, NODE_DISPLAY_N
 from florence_blocks.adapters.comfyui.widgets import OwnFields, Widget, ordered
 from florence_blocks.blocks.typed import BLOCKS
 from florence_blocks.demo import draw_scene
+from workflow_engine.errors import UnavailableError
 
 SCENES = [draw_scene(seed, width=320, height=320, shapes=3, words=1) for seed in (41, 42, 43)]
 SIDES = (320, 320)
@@ -435,7 +436,6 @@ def test_nodes_run_in_the_inference_mode_of_comfyui() -> None:
         ("RegionCaption", {"images": [BATCH[:1]], "bboxes": [[{"left": 3}]]}, r"bboxes\[0\]=\{'left': 3\} is no box"),
         ("RegionCaption", {"images": [BATCH[:1]], "bboxes": [None]}, "bboxes=None; for every image a list would fit"),
         ("Caption", {"images": [BATCH], "device": ["cpu", "cuda"]}, "device has 2 values in one call; one would fit"),
-        ("Caption", {"images": [BATCH], "device": ["cuda"]}, "device='cuda' is not at hand"),
         ("Caption", {"images": [BATCH], "precision": ["int8"]}, "precision='int8': .*'float16'"),
         ("Draw", {"images": [BATCH], "bboxes": [DRAWN_BOXES], "color_palette": ["none such"]}, "color_palette='none such'"),
     ],
@@ -445,6 +445,13 @@ def test_what_does_not_fit_is_told(name: str, inputs: dict[str, Any], said: str)
         run(name, **inputs)
 
 
-def test_a_failed_element_raises_its_own_error() -> None:
-    with pytest.raises(Exception, match="no-such-model"):
-        run("Caption", images=[BATCH], model_id=["no-such-model"])
+@pytest.mark.parametrize("model_id", ["no-such-model", "", "  "])
+def test_a_model_that_is_none_is_told(model_id: str) -> None:
+    with pytest.raises(ValueError, match=f"`{model_id}` is no model and no folder"):
+        run("Caption", images=[BATCH], model_id=[model_id])
+
+
+@pytest.mark.skipif(torch.xpu.is_available(), reason="the device is there")
+def test_a_device_that_is_not_there_is_told() -> None:
+    with pytest.raises(UnavailableError, match="device='xpu' is not at hand"):
+        run("Caption", images=[BATCH], device=["xpu"])
