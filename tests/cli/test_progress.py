@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -141,24 +142,38 @@ def test_a_run_without_images_has_no_rate(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == "done in 0.5 s\n"
 
 
-def test_a_terminal_gets_one_bar_and_results_stay_on_standard_output(folder: Path) -> None:
-    master, terminal = pty.openpty()
-    process = subprocess.Popen([*COMMAND, "slow.json", "images", "--out", "out"], cwd=folder, text=True, stderr=terminal,
-                               stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"})  # fmt: skip
-    os.close(terminal)
-    assert process.stdout is not None
-    out, err = process.stdout.read(), b""
-    while True:
-        try:
-            part = os.read(master, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        err += part
+def seen(master: int) -> str:
+    """Everything that a terminal shows until its last program ends."""
+    parts = []
+    with contextlib.suppress(OSError):  # what Linux says at the end
+        while part := os.read(master, 4096):
+            parts.append(part)
     os.close(master)
-    assert process.wait() == 0 and "text: 20 by x" in out
-    assert b"2/2" in err and b"images" in err and b"2 results in out" in err
+    return b"".join(parts).decode()
+
+
+def on_terminal(folder: Path, *arguments: str, stdout: int | None = None) -> tuple[str, str]:
+    """What a run prints on a terminal, and on standard output where that is none."""
+    master, terminal = pty.openpty()
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=folder, text=True, stderr=terminal, stdout=stdout or terminal,
+                               env={**os.environ, "TERM": "xterm", "COLUMNS": "100"})  # fmt: skip
+    os.close(terminal)
+    out = process.stdout.read() if process.stdout else ""
+    shown = seen(master)
+    assert process.wait() == 0, shown
+    return shown, out
+
+
+def test_a_terminal_gets_one_bar_and_results_stay_on_standard_output(folder: Path) -> None:
+    shown, out = on_terminal(folder, "slow.json", "images", "--out", "out", stdout=subprocess.PIPE)
+    assert "text: 20 by x" in out
+    assert "2/2" in shown and "images" in shown and "2 results in out" in shown
+
+
+def test_results_stand_above_the_bar(folder: Path) -> None:
+    shown, _ = on_terminal(folder, "slow.json", "images")
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "\r", shown))
+    assert "  text: 20 by x" in lines and "images/i20.png" in lines
 
 
 def test_the_trace_of_a_profile_lies_beside_the_results(folder: Path) -> None:

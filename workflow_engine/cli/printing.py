@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import typer
@@ -12,11 +13,16 @@ from workflow_engine.profile import Profile
 from workflow_engine.stream import StreamTotals
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line; on a terminal with a bar it stands above the bar, which `typer.echo` would write into."""
+    print(text, file=sys.stderr if err else sys.stdout, flush=True)
+
+
 def print_outputs(label: str, outputs: dict[str, Any]) -> None:
     """A few lines about one image's results."""
-    typer.echo(label)
+    say(label)
     for name, value in outputs.items():
-        typer.echo(f"  {name}: {_short(value)}")
+        say(f"  {name}: {_short(value)}")
 
 
 def _short(value: Any) -> str:

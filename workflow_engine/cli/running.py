@@ -18,7 +18,7 @@ from workflow_engine.cli.filmed import Filmed
 from workflow_engine.cli.found import VIDEO_SUFFIXES, Found, find_images
 from workflow_engine.cli.identity import facts_of, identity_of
 from workflow_engine.cli.kept import Earlier, Kept, Results
-from workflow_engine.cli.printing import print_outputs, print_profile, print_steps
+from workflow_engine.cli.printing import print_outputs, print_profile, print_steps, say
 from workflow_engine.cli.progress import progress
 from workflow_engine.data import Image
 from workflow_engine.errors import StepError, WorkflowError, WorkflowRunError, did_you_mean, listing
@@ -231,7 +231,7 @@ class _Running:
             self._left(sources), options.parameters, input=name, batch=options.batch, timeout=options.timeout,
             allow_urls=options.allow_urls, allow_files=options.allow_files, allow_webhooks=options.allow_webhooks,
             on_error="raise" if options.strict else "report",
-        ) as stream, progress(count, quiet=options.quiet) as moved:  # fmt: skip
+        ) as stream, progress(count, quiet=self._is_unwatched()) as moved:  # fmt: skip
             self.totals = stream.totals
             try:
                 for item in stream:
@@ -284,13 +284,17 @@ class _Running:
             if self.results:
                 self.results.add(label, item.source, line)
             if self.options.as_json:
-                typer.echo(json.dumps({"input": label, **line}, ensure_ascii=False))
+                say(json.dumps({"input": label, **line}, ensure_ascii=False))
         if self._is_printed():
             print_outputs(label or "result", outputs)
         for error in item.errors:
             trace = error.traceback if self.options.verbose else ""
-            typer.echo(f"{trace}{label}: {error}", err=True)
+            say(f"{trace}{label}: {error}", err=True)
         self.finished += 1
+
+    def _is_unwatched(self) -> bool:
+        """Whether nobody wants to see how far the run is: lines of JSON on a terminal stay alone there."""
+        return self.options.quiet or (self.options.as_json and sys.stdout.isatty())
 
     def _is_printed(self) -> bool:
         """Whether results are printed for people: not beside a bar, where they are kept in a folder."""
