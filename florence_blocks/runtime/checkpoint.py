@@ -7,6 +7,7 @@ Whatever is wrong with a checkpoint is a `CheckpointError` when it is loaded, no
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from florence_blocks.runtime.memory import is_out_of_memory
 from florence_blocks.runtime.preprocess import Preprocessor
 from florence_blocks.runtime.quiet import without_reports, without_retry_lines
 from florence_blocks.scoring import CALIBRATION, Curve
+
+log = logging.getLogger(__name__)
 
 GENERATION: Final = "generation_config.json"
 PROCESSORS: Final = ("processor_config.json", "preprocessor_config.json")
@@ -124,6 +127,7 @@ def _with_adapter(source: str, revision: str | None, device: torch.device) -> Ch
         config = adapters.config_of(folder)
         named = adapters.base_model(config)
         base = _base(named, config.get("revision"), device)
+        _check_tokens(folder, base.tokenizer)
         merged = adapters.merge(base.model, folder)
     except adapters.AdapterError as error:
         raise CheckpointError(f"the adapter does not fit: {error}") from error
@@ -133,6 +137,18 @@ def _with_adapter(source: str, revision: str | None, device: torch.device) -> Ch
         raise CheckpointError("it is an adapter; `pip install 'peft>=0.15'` brings what loads adapters") from None
     own = folder / CALIBRATION
     return replace(base, model=merged, calibration=_calibration(own) if own.is_file() else base.calibration)
+
+
+def _check_tokens(folder: Path, tokenizer: Any) -> None:
+    """See that the tokenizer beside an adapter, if there is one, has no tokens that its base lacks."""
+    added = (read_json(folder / "tokenizer.json") or {}).get("added_tokens") or []
+    known = tokenizer.get_vocab()
+    strange = [token["content"] for token in added if isinstance(token, dict) and token.get("content") not in known]
+    if strange:
+        raise CheckpointError(
+            f"its tokenizer has {len(strange)} tokens that its base model lacks, the first is {strange[0]!r}; "
+            "merge it where it was trained, and use the merged checkpoint"
+        )
 
 
 def _base(named: str, revision: Any, device: torch.device) -> Checkpoint:
@@ -226,7 +242,9 @@ def _check_weights(model: nn.Module, told: Mapping[str, Any]) -> None:
         besides = f", and holds `{strange[0]}`, which is none" if strange else ""
         raise CheckpointError(f"it lacks {len(missing)} weights of a Florence-2, the first is `{missing[0]}`{besides}")
     if strange:
-        raise CheckpointError(f"it holds {len(strange)} weights that a Florence-2 does not have, the first is `{strange[0]}`")
+        log.warning(
+            "%d weights are not used, since a Florence-2 has none of these names; the first is %s", len(strange), strange[0]
+        )
     for name, weight in model.named_parameters():
         if not math.isfinite(float(weight.detach().sum(dtype=torch.float32))):
             raise CheckpointError(f"its weight `{name}` holds values that are no numbers; the file is damaged")
@@ -289,15 +307,14 @@ def _config(folder: Path) -> Any:
         raise CheckpointError(f"its config.json does not fit: {_first_line(error)}") from error
 
 
-def _generation_config(folder: Path, config: Florence2Config) -> GenerationConfig:
-    """The generation config; transformers itself passes over a file that it cannot read."""
+def _generation_config(folder: Path, config: Florence2Config) -> dict[str, Any]:
+    """What is said about the generation; transformers itself passes over a file that it cannot read."""
     told = read_json(folder / GENERATION)
-    if told is None:
-        return GenerationConfig.from_model_config(config)
     try:
-        return GenerationConfig.from_dict(told)
+        found = GenerationConfig.from_model_config(config) if told is None else GenerationConfig.from_dict(told)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"its {GENERATION} does not fit: {_first_line(error)}") from error
+    return dict(found.to_diff_dict()) if told is None else told
 
 
 def _calibration(file: Path) -> dict[str, Curve]:

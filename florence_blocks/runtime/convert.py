@@ -16,7 +16,7 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AddedToken, AutoTokenizer, BartConfig, Florence2VisionConfig, GenerationConfig
+from transformers import AddedToken, AutoTokenizer, BartConfig, Florence2VisionConfig
 
 from florence_blocks.locations import BINS
 from florence_blocks.model_ids import DEMO_FOLDER, CheckpointError
@@ -43,6 +43,10 @@ _SHARED: Final = "model.language_model.shared.weight"
 _TIED: Final = ("model.language_model.encoder.embed_tokens.weight", "model.language_model.decoder.embed_tokens.weight")
 _HEAD: Final = "lm_head.weight"
 _BEFORE: Final = {"dim_embed": "embed_dim"}
+_MARKING: Final = {"bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"}
+"""Settings of the generation that are part of the model's config as well."""
+_PADDED_LENGTH: Final = 20
+"""What transformers wrote into every config as the length of answers; everybody who asked gave another."""
 _POOLS: Final = ["spatial_avg_pool", "temporal_avg_pool"]
 
 
@@ -157,7 +161,8 @@ def _with_rows(table: Tensor, rows: int) -> Tensor:
 
 def _text_config(text: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that Bart knows, without those of the generation, which have a file of their own."""
-    known = set(BartConfig().to_dict()) - set(GenerationConfig._get_default_generation_params())
+    about_answers = generation.OBEYED | generation.HARMLESS | generation.REFUSED.keys()
+    known = set(BartConfig().to_dict()) - (about_answers - _MARKING)
     kept = {name: value for name, value in text.items() if name in known and not name.startswith("_")}
     for name in ("architectures", "transformers_version", "torch_dtype", "dtype"):
         kept.pop(name, None)
@@ -181,11 +186,9 @@ def _vision_config(vision: Mapping[str, Any], projection: Any) -> dict[str, Any]
 
 def _generation_config(folder: Path, text: Mapping[str, Any]) -> dict[str, Any]:
     """What the former code generated with: the settings of its text_config, under those of a file of their own."""
-    usual = GenerationConfig._get_default_generation_params()
-    found = {
-        name: text[name] for name in sorted(generation.OBEYED)
-        if text.get(name) is not None and text[name] != usual.get(name, ())
-    }  # fmt: skip
+    found = {name: text[name] for name in sorted(generation.OBEYED) if text.get(name) is not None}
+    if found.get("max_length") == _PADDED_LENGTH:
+        del found["max_length"]
     told = checkpoint.read_json(folder / checkpoint.GENERATION) or {}
     found |= {name: value for name, value in told.items() if not name.startswith("_") and name != "transformers_version"}
     return found

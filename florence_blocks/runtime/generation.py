@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import torch
 from transformers import (
-    GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     NoBadWordsLogitsProcessor,
@@ -100,13 +99,13 @@ class Generation:
     cleaning: LogitsProcessorList
 
     @classmethod
-    def of(cls, config: GenerationConfig, vocabulary: int, device: torch.device) -> Generation:
-        """Read a generation config for a model with so many rows of tokens.
+    def of(cls, config: Mapping[str, Any], vocabulary: int, device: torch.device) -> Generation:
+        """Read a generation config, as its JSON has it, for a model with so many rows of tokens.
 
         Raises:
             CheckpointError: it asks for something that is not supported, or holds a value that does not fit.
         """
-        values = {name: value for name, value in vars(config).items() if not name.startswith("_")}
+        values = {name: value for name, value in config.items() if not name.startswith("_")}
         _refuse(values)
         read = _Reader(values, vocabulary)
         try:

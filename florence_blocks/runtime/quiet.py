@@ -18,6 +18,8 @@ _REPORTS: Final = "transformers.modeling_utils"
 _lock = threading.Lock()
 _loading: list[int] = []
 _before: Any = None
+_set_hook: Callable[[Any], Any] = getattr(transformers_logging, "set_tqdm_hook", lambda hook: None)
+"""Older transformers have no way to leave out the bars of one thread; there they are shown."""
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def without_reports() -> Iterator[None]:
     mine = threading.get_ident()
     with _lock:
         if not _loading:
-            _before = transformers_logging.set_tqdm_hook(_bar)
+            _before = _set_hook(_bar)
         _loading.append(mine)
     try:
         with _without_lines(_REPORTS):
@@ -36,7 +38,7 @@ def without_reports() -> Iterator[None]:
         with _lock:
             _loading.remove(mine)
             if not _loading:
-                transformers_logging.set_tqdm_hook(_before)
+                _set_hook(_before)
 
 
 def _bar(factory: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -238,6 +238,16 @@ def test_an_adapter_of_an_adapter_is_refused(adapter: Path) -> None:
         load(adapter)
 
 
+def test_tokens_that_the_base_lacks_are_told(adapter: Path) -> None:
+    told = json.loads((CHECKPOINT / "tokenizer.json").read_text())
+    (adapter / "tokenizer.json").write_text(json.dumps(told))
+    load(adapter)
+    told["added_tokens"].append({"id": 1444, "content": "<invoice>", "special": True})
+    (adapter / "tokenizer.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match="1 tokens that its base model lacks, the first is '<invoice>'"):
+        load(adapter)
+
+
 def test_an_adapter_brings_its_own_calibration(adapter: Path) -> None:
     def curves() -> Any:
         return checkpoints.load(str(adapter), device=torch.device("cpu"), dtype=torch.float32).calibration

@@ -59,8 +59,7 @@ def loaded(weights: Path) -> checkpoints.Checkpoint:
 
 def changed(weights: Path = CHECKPOINT, **changes: Any) -> FlorenceModel:
     """The model with another generation config; None removes a setting."""
-    config = GenerationConfig.from_dict(merged(changes))
-    return FlorenceModel(replace(loaded(weights), generation=Generation.of(config, 1444, CPU)))
+    return FlorenceModel(replace(loaded(weights), generation=Generation.of(merged(changes), 1444, CPU)))
 
 
 @pytest.fixture

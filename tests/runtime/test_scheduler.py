@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import GenerationConfig
 
 from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.requests import Request, Settings
@@ -325,7 +324,7 @@ def test_drawn_answers_are_repeatable_alone_and_in_company(model: FlorenceModel)
         settings = Settings(do_sample=True, seed=seed, num_beams=beams, max_new_tokens=24)
         return Request(TASKS["more_detailed_caption"], IMAGES[1], settings=settings)
 
-    told = GenerationConfig.from_dict({**model.model.generation_config.to_dict(), "temperature": 8.0})
+    told = {**model.model.generation_config.to_dict(), "temperature": 8.0}
     generation = Generation.of(told, len(model.tokenizer), model.device)
     hot = FlorenceModel(replace(model.checkpoint, generation=generation))
     for beams in (1, 3):
