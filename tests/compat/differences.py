@@ -41,6 +41,19 @@ CHECKING = (
         "Here: a definition that cannot run is not right.",
     ),
     Difference(
+        "Huge numbers",
+        "Every number of a step has bounds, such as 16,384 pixels for the side of a picture that is made, and the message says "
+        "why.",
+        "Most have none: such a step takes all memory, or minutes.",
+        "Here: definitions come from strangers, and a zero too many from anybody.",
+    ),
+    Difference(
+        "A plugin that is broken",
+        "It is told once and left out, down to one block; a block name that two plugins bring is used by neither.",
+        "Every definition fails, whether it uses the plugin or not.",
+        "Here.",
+    ),
+    Difference(
         "Fields that nobody knows",
         "In steps with the other runtime's names and at the top level they are warnings; in steps with this runtime's own "
         "names, and where a field of the top level is misspelt and missing, they are errors.",
