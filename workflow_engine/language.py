@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from workflow_engine.errors import UNKNOWN_FIELD, Problem, WorkflowDefinitionError, a, did_you_mean, listing
+from workflow_engine.plain import check_depth, loads
 from workflow_engine.selectors import NAME, SELECTOR_PATTERN, is_name
 from workflow_engine.wording import takes
 
@@ -147,16 +148,22 @@ def read_definition(source: Mapping[str, Any] | str | Path) -> dict[str, Any]:
         WorkflowDefinitionError: the file is missing, or what is there is not a JSON object.
     """
     if isinstance(source, Mapping):
+        try:
+            check_depth(source)
+        except ValueError as error:
+            raise WorkflowDefinitionError([Problem("", str(error))]) from None
         return _unwrapped(_copied(source))
     if not isinstance(source, (str, Path)):
         message = f"a definition is a dict, JSON text, or the path of a JSON file; this is {a(source)}"
         raise WorkflowDefinitionError([Problem("", message)])
     text, where = _text_of(source)
     try:
-        definition = json.loads(text)
+        definition = loads(text)
     except json.JSONDecodeError as error:
         place = f"{where}line {error.lineno} column {error.colno}"
         raise WorkflowDefinitionError([Problem(place, f"not JSON: {error.msg}")]) from None
+    except ValueError as error:
+        raise WorkflowDefinitionError([Problem(where.rstrip(": "), str(error))]) from None
     if not isinstance(definition, dict):
         message = f"a definition is a JSON object, this is {a(definition)}"
         raise WorkflowDefinitionError([Problem(where.rstrip(": "), message)])

@@ -11,10 +11,13 @@ MAX_DEPTH: Final = 100
 """How many levels of lists and dicts JSON may have, in and out; deeper ones overflow the stack of many a program."""
 
 
-def plain(value: Any, other: Callable[[Any], Any] = str) -> Any:
-    """A value as texts, numbers, lists and dicts.
+def of_arrays(value: Any) -> Any:
+    """Numbers and arrays of numpy as Python's; anything else as its text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
-    NaN and the infinities, which JSON has no notation for, become None; numpy's numbers and arrays become Python's.
+
+def plain(value: Any, other: Callable[[Any], Any] = of_arrays) -> Any:
+    """A value as texts, numbers, lists and dicts; NaN and the infinities, which JSON has no notation for, become None.
 
     Args:
         value: any value.
@@ -36,21 +39,30 @@ def _plain(value: Any, other: Callable[[Any], Any], depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError(f"a value has more than {MAX_DEPTH} levels of lists and dicts")
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, other, depth + 1) for key, item in value.items()}
+        return {_key(key): _plain(item, other, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(item, other, depth + 1) for item in value]
-    if hasattr(value, "tolist"):  # numpy, torch
-        return _plain(value.tolist(), other, depth + 1)
     return _plain(other(value), other, depth + 1)
 
 
-def dumps(value: Any, other: Callable[[Any], Any] = str, *, indent: int | None = None) -> str:
-    """A value as JSON text.
+def _key(key: Any) -> str:
+    """The name of a key, as `json` writes it."""
+    return json.dumps(key) if key is None or isinstance(key, bool) else str(key)
+
+
+def dumps(value: Any, other: Callable[[Any], Any] = of_arrays, *, indent: int | None = None) -> str:
+    """A value as JSON text that can be written as UTF-8: what cannot, such as half an emoji, is escaped.
 
     Raises:
         ValueError: it is too deep.
     """
-    return json.dumps(plain(value, other), ensure_ascii=False, allow_nan=False, indent=indent)
+    made = plain(value, other)
+    text = json.dumps(made, ensure_ascii=False, allow_nan=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(made, allow_nan=False, indent=indent)
+    return text
 
 
 def loads(text: str) -> Any:
@@ -77,9 +89,9 @@ def check_depth(value: Any) -> None:
     for _ in range(MAX_DEPTH + 1):
         inner: list[Any] = []
         for item in level:
-            if isinstance(item, dict):
+            if isinstance(item, Mapping):
                 inner.extend(item.values())
-            elif isinstance(item, list):
+            elif isinstance(item, (list, tuple)):
                 inner.extend(item)
         level = inner
         if not level:

@@ -8,6 +8,7 @@ from typing import Any
 
 from workflow_engine.detections import each_placed, to_root
 from workflow_engine.kinds import Kind
+from workflow_engine.plain import of_arrays, plain
 from workflow_engine.plan import PlannedOutput
 from workflow_engine.plugins import registry
 from workflow_engine.report import Failed, RunReport, Skipped
@@ -53,18 +54,17 @@ class RunResult:
 
 def to_json(value: Any, kinds: Mapping[str, Kind]) -> Any:
     """A value of a workflow as plain JSON, by the kinds that recognise it."""
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item, kinds) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [to_json(item, kinds) for item in value]
-    for kind in kinds.values():
-        if kind.serialise is not None and kind.accepts(value):
-            return to_json(kind.serialise(value), kinds)
-    if hasattr(value, "tolist"):
-        return to_json(value.tolist(), kinds)
-    return str(value)
+
+    def other(item: Any) -> Any:
+        for kind in kinds.values():
+            if kind.serialise is not None and kind.accepts(item):
+                return kind.serialise(item)
+        return of_arrays(item)
+
+    try:
+        return plain(value, other)
+    except ValueError as error:  # the other values of the run are written all the same
+        return str(error)
 
 
 def collect(state: RunState) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from florence_blocks.names import ClassName, cleaned
-from florence_blocks.vision.detection import read_property, rows, select
+from florence_blocks.vision.classification import leading
+from florence_blocks.vision.detection import select, sort_keys
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Coordinate, Factor, Length, Positive, Share, Whole, either
 from florence_blocks.vision.operations import Chain, OperationsManifest, operated
 from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, Reference, Value
@@ -73,7 +75,7 @@ class DetectionsTransformation(Block):
         """The detections of one image; the given ones stay as they are."""
         order = list(range(len(predictions)))
         if sort_by is not None:
-            keys = [read_property(one, sort_by) for one in rows(predictions)]
+            keys = sort_keys(predictions, sort_by)
             order.sort(key=keys.__getitem__, reverse=descending)
         found = select(predictions, order[:top])
         if grow or scale != 1:
@@ -128,20 +130,21 @@ class PerClassConfidenceFilter(Block):
     outputs = DETECTIONS_OUTPUT
 
     def run(self, predictions: sv.Detections, class_thresholds: dict[str, float], default_threshold: float) -> sv.Detections:
-        """The detections of one image; those without confidences all stay."""
+        """The detections of one image; those without a confidence all stay."""
         if predictions.confidence is None:
             return predictions
         names = predictions.data.get("class_name", [None] * len(predictions))
         pairs = enumerate(zip(names, predictions.confidence, strict=True))
         return select(predictions, [place for place, (name, sure) in pairs
-                                    if sure >= class_thresholds.get(cleaned(str(name)), default_threshold)])  # fmt: skip
+                                    if not sure < class_thresholds.get(cleaned(str(name)), default_threshold)])  # fmt: skip
 
 
 class DetectionsClassesReplacement(Block):
     """Give every detection the name that a classifier, or a reader of its crop, found for it.
 
-    One answer per detection, in order: a classification, a text, or a list whose first text counts. A detection whose answer
-    is missing or empty gets the fallback; without one it is left out.
+    One answer per detection, in order: a classification (of several labels, the surest counts), a text, or a list whose first
+    text counts. A detection whose answer is missing or empty gets the fallback; without one it is left out. Ids are those of
+    the classifications; the confidence of a text is not known.
 
     `{"type": "vision/detections_classes_replacement@v1", "name": "named", "object_detection_predictions":
     "$steps.detect.predictions", "classification_predictions": "$steps.describe.caption"}`
@@ -177,24 +180,32 @@ class DetectionsClassesReplacement(Block):
             return None
         if len(found) != len(answers):
             raise ValueError(f"{len(found)} detections and {len(answers)} answers; one answer per detection would fit")
-        named = [(place, *_leading(answer)) for place, answer in enumerate(answers)]
-        kept = [(place, name or fallback_class_name, sure) for place, name, sure in named if name or fallback_class_name]
-        renamed = select(found, [place for place, _, _ in kept])
-        names = [str(name) for _, name, _ in kept]
-        order = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        if fallback_class_id is not None and fallback_class_name in order:
-            order[fallback_class_name] = fallback_class_id
-        renamed.data["class_name"] = object_array(names)
-        renamed.class_id = np.array([order[name] for name in names], dtype=int)
-        sure = [value for _, _, value in kept if value is not None]
-        renamed.confidence = np.array(sure, dtype=float) if len(sure) == len(kept) else None
+        named = [_leading(answer) for answer in answers]
+        if fallback_class_name:
+            named = [one if one[0] else (fallback_class_name, fallback_class_id, None) for one in named]
+        places = [place for place, (name, _, _) in enumerate(named) if name]
+        kept = [named[place] for place in places]
+        renamed = select(found, places)
+        renamed.data["class_name"] = object_array([str(name) for name, _, _ in kept])
+        renamed.class_id = _numbered([(str(name), number) for name, number, _ in kept])
+        sure = [np.nan if value is None else value for _, _, value in kept]
+        renamed.confidence = None if np.isnan(sure).all() else np.array(sure, dtype=float)
         return renamed
 
 
-def _leading(answer: Any) -> tuple[str | None, float | None]:
-    """The name of an answer and how sure it is; a text is not known to be sure."""
+def _leading(answer: Any) -> tuple[str | None, int | None, float | None]:
+    """The name of an answer, its id and how sure it is; a text has no id and is not known to be sure."""
     if isinstance(answer, dict):
-        return answer.get("top") or None, answer.get("confidence")
+        return leading(answer)
     if isinstance(answer, (list, tuple)):
         answer = answer[0] if answer else None
-    return (answer or None), None
+    return (answer or None), None, None
+
+
+def _numbered(named: list[tuple[str, int | None]]) -> NDArray[np.int64]:
+    """The ids of names; a name without one gets that of its like, else its place among all names, or the next that is free."""
+    ids = {name: number for name, number in reversed(named) if number is not None}
+    for place, name in enumerate(dict.fromkeys(name for name, _ in named)):
+        if name not in ids:
+            ids[name] = next(number for number in count(place) if number not in ids.values())
+    return np.array([ids[name] if number is None else number for name, number in named], dtype=np.int64)

@@ -137,7 +137,7 @@ def _votes(
             if len(members) < votes:
                 continue
             group = together([select(sources[number], [index]) for number, index in members])
-            if group.confidence is None or confidence_of(group.confidence.tolist()) >= confidence:
+            if group.confidence is None or not confidence_of(group.confidence.tolist()) < confidence:
                 groups.append(group)
                 used.update(members)
     return groups

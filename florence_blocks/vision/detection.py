@@ -193,6 +193,16 @@ def read_property(one: Detection, name: str) -> Any:
     raise QueryError(f"these detections have no `{name}`; they have {', '.join([*PROPERTIES, *map(str, one.found.data)])}")
 
 
+def sort_keys(found: sv.Detections, name: str) -> list[float]:
+    """A property of every detection to sort by; what is not known (NaN) comes before all numbers.
+
+    Raises:
+        QueryError: the detections do not have it.
+    """
+    values = [read_property(one, name) for one in rows(found)]
+    return [float("-inf") if value != value else value for value in values]
+
+
 def need_detections(value: Any, what: str) -> sv.Detections:
     """Detections, or a clear error."""
     if not is_detections(value):

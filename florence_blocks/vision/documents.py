@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
@@ -13,14 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from florence_blocks.vision.fields import VersionedManifest
+from florence_blocks.vision.json_texts import payloads, spoken
 from florence_blocks.vision.operations import Chain, each_operated
 from workflow_engine.block import Accepts, Block, BlockManifest, Output, Value
 from workflow_engine.bounds import Bounded
-from workflow_engine.detections import is_detections
-from workflow_engine.detections_json import serialise
 from workflow_engine.kinds import ANY, BOOLEAN, STRING
-
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
+from workflow_engine.plain import dumps
 
 
 class CsvFormatter(Block):
@@ -108,16 +104,7 @@ class JsonFormatter(Block):
 
     def run(self, data: dict[str, Any], data_operations: dict[str, Chain], indent: int | None) -> str:
         """The text of one element."""
-        return json.dumps(each_operated(data, data_operations), default=plain, ensure_ascii=False, indent=indent)
-
-
-def plain(value: Any) -> Any:
-    """What JSON has no notation for."""
-    if is_detections(value):
-        return serialise(value)
-    if hasattr(value, "tolist"):  # numpy
-        return value.tolist()
-    raise ValueError(f"a {type(value).__name__} has no place in JSON; texts, numbers, lists and detections would fit")
+        return dumps(each_operated(data, data_operations), spoken, indent=indent)
 
 
 class JsonParser(Block):
@@ -130,7 +117,7 @@ class JsonParser(Block):
         """The fields of the step."""
 
         type: Literal["vision/json_parser@v1", "roboflow_core/json_parser@v1"]
-        raw_json: Value[str] = Field(description="JSON, as it is or in a Markdown block")
+        raw_json: Value[str] = Field(description="JSON, as it is, in a Markdown block or between sentences")
         expected_fields: list[str] = Field(description="the outputs of the step, beside error_status")
 
         @field_validator("expected_fields")
@@ -150,19 +137,9 @@ class JsonParser(Block):
 
     def run(self, raw_json: str, expected_fields: list[str]) -> dict[str, Any]:
         """The fields of one text; `error_status` tells whether it is no object or lacks some."""
-        try:
-            found = json.loads(unfenced(raw_json))
-        except json.JSONDecodeError:
-            found = None
-        given = found if isinstance(found, dict) else {}
-        missing = any(name not in given for name in expected_fields) or not isinstance(found, dict)
-        return {"error_status": missing, **{name: given.get(name) for name in expected_fields}}
-
-
-def unfenced(text: str) -> str:
-    """What stands in the first Markdown block of a text; without one, the text."""
-    block = _FENCED.search(text)
-    return block[1] if block else text
+        given = next((found for found in payloads(raw_json) if isinstance(found, dict)), None)
+        missing = given is None or any(name not in given for name in expected_fields)
+        return {"error_status": missing, **{name: (given or {}).get(name) for name in expected_fields}}
 
 
 def _harmless(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from florence_blocks.vision.fields import Positive
 from workflow_engine.block import Accepts, Block, BlockManifest, Output, Reference, Value
 from workflow_engine.current import current_run
 from workflow_engine.kinds import BOOLEAN, STRING
+from workflow_engine.plain import dumps, loads
 
 Mode = Literal["append_log", "separate_files"]
 
@@ -105,6 +105,6 @@ def _new_file(folder: Path, prefix: str, suffix: str) -> Path:
 
 def _one_line(content: str) -> str:
     try:
-        return json.dumps(json.loads(content), ensure_ascii=False)
-    except json.JSONDecodeError as error:
+        return dumps(loads(content))
+    except ValueError as error:
         raise ValueError(f"the text is no JSON: {error}") from None

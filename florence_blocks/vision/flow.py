@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from florence_blocks.vision.equality import same
 from florence_blocks.vision.fields import Seconds
 from florence_blocks.vision.operations import Condition
 from florence_blocks.vision.query import check_names
@@ -134,6 +135,9 @@ class RateLimiter(FlowControl):
 class DeltaFilter(FlowControl):
     """Let the next steps go on where a value is another than it was for the image before.
 
+    Values of every kind are compared by what they say: arrays, detections, images by their pixels. Identifiers that are made
+    anew for every image, such as `detection_id`, do not count.
+
     `{"type": "vision/delta_filter@v1", "name": "changed", "image": "$inputs.image", "value": "$steps.how_many.count",
     "next_steps": ["$steps.write"]}`
     """
@@ -153,7 +157,7 @@ class DeltaFilter(FlowControl):
 
     def run(self, image: Image, value: Any, next_steps: list[Target]) -> Iterable[Target]:
         """The steps that go on for one element."""
-        if self._last == [value]:
+        if self._last and same(self._last[0], value):
             return ()
         self._last = [value]
         return next_steps

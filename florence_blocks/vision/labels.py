@@ -52,7 +52,7 @@ def label_texts(found: sv.Detections, text: str) -> list[str]:
 def _written(values: Any, found: sv.Detections, form: str, unknown: str) -> list[str]:
     if values is None:
         return [unknown] * len(found)
-    return [unknown if value is None else form.format(value) for value in values]
+    return [unknown if value is None or value != value else form.format(value) for value in values]  # NaN is not known
 
 
 def _dimensions(box: list[float]) -> str:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from florence_blocks.vision.detection import POINTS, Detection, need_detections, read_property, rows, select
+from florence_blocks.vision.classification import Property, read_classification
+from florence_blocks.vision.detection import POINTS, Detection, need_detections, read_property, rows, select, sort_keys
+from florence_blocks.vision.json_texts import spoken
 from florence_blocks.vision.query import DEFAULT_OPERAND, Chain, Condition, Parameters, QueryError, operation
 from workflow_engine.block import AnyReference, BlockManifest
 from workflow_engine.data import Image
@@ -25,6 +27,7 @@ from workflow_engine.detections import PlacedPoint, is_detections
 from workflow_engine.detections_json import serialise
 from workflow_engine.errors import a, listing
 from workflow_engine.lazy import LazyModule
+from workflow_engine.plain import plain
 
 if TYPE_CHECKING:
     import cv2
@@ -163,7 +166,7 @@ def _look_up(value: Any, lookup_table: Mapping[Any, Any]) -> Any:
 def _to_json(value: Any) -> str:
     if not isinstance(value, Mapping):
         raise QueryError(f"ConvertDictionaryToJSON needs names with values, not {a(value)}")
-    return json.dumps(value)
+    return json.dumps(plain(value, spoken), allow_nan=False)
 
 
 # ------------------------------------------------------------------ sequences
@@ -301,15 +304,10 @@ def _selection(value: Any, mode: str) -> sv.Detections:
     if len(found) == 0 or mode in ("first", "last"):
         return select(found, [0 if mode == "first" else len(found) - 1] if len(found) else [])
     if mode == "top_confidence":
-        return select(found, [max(range(len(found)), key=lambda index: float(_need_confidence(found)[index]))])
+        keys = sort_keys(found, "confidence")
+        return select(found, [max(range(len(found)), key=keys.__getitem__)])
     centres = found.xyxy[:, 0] + found.xyxy[:, 2]
     return select(found, [int(centres.argmin() if mode == "left_most" else centres.argmax())])
-
-
-def _need_confidence(found: sv.Detections) -> Any:
-    if found.confidence is None:
-        raise QueryError("these detections carry no confidence")
-    return found.confidence
 
 
 _SORTS = Literal["confidence", "x_min", "x_max", "y_min", "y_max", "size", "center_x", "center_y"]
@@ -318,7 +316,7 @@ _SORTS = Literal["confidence", "x_min", "x_max", "y_min", "y_max", "size", "cent
 @operation("SortDetections", mode=(_SORTS, ...), ascending=(bool, True))
 def _sort(value: Any, mode: str, ascending: bool) -> sv.Detections:
     found = need_detections(value, "SortDetections")
-    keys = [read_property(one, mode) for one in rows(found)]
+    keys = sort_keys(found, mode)
     order = sorted(range(len(found)), key=keys.__getitem__)
     return select(found, order if ascending else order[::-1])
 
@@ -389,12 +387,6 @@ def _pick(value: Any, parent_class: str) -> sv.Detections:
     return select(found, [*parents, *(place for place in inside if place not in parents)])
 
 
-@operation("ClassificationPropertyExtract",
-           property_name=(Literal["top_class", "top_class_confidence", "all_classes", "all_confidences"], ...))  # fmt: skip
-def _classification(value: Mapping[str, Any], property_name: str) -> Any:
-    if property_name == "top_class":
-        return value["top"]
-    if property_name == "top_class_confidence":
-        return value["confidence"]
-    key = "class" if property_name == "all_classes" else "confidence"
-    return [row[key] for row in value["predictions"]]
+@operation("ClassificationPropertyExtract", property_name=(Property, ...))
+def _classification(value: Any, property_name: Property) -> Any:
+    return read_classification(value, property_name)

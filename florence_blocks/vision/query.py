@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from florence_blocks.vision.equality import same
 from workflow_engine.detections import PlacedPoint, Zones
 from workflow_engine.errors import UNKNOWN_FIELD, a, did_you_mean, listing
 from workflow_engine.language import said
@@ -225,10 +226,17 @@ def _in_zone(point: Any, zone: Any) -> bool:
     return cv2.pointPolygonTest(corners, (float(point[0]), float(point[1])), measureDist=False) > 0
 
 
+def _within(value: Any, sequence: Any) -> bool:
+    """Whether a value is one of a sequence, a key of a dict, or a part of a text."""
+    if isinstance(sequence, (list, tuple)) or hasattr(sequence, "tolist"):
+        return any(same(value, item) for item in sequence)
+    return value in sequence
+
+
 COMPARATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "==": operator.eq,
+    "==": same,
     "(Number) ==": operator.eq,
-    "!=": operator.ne,
+    "!=": lambda one, other: not same(one, other),
     "(Number) !=": operator.ne,
     "(Number) >": operator.gt,
     "(Number) >=": operator.ge,
@@ -238,10 +246,10 @@ COMPARATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "(String) startsWith": lambda text, part: text.startswith(part),
     "(String) endsWith": lambda text, part: text.endswith(part),
     "(String) contains": lambda text, part: part in text,
-    "in (Sequence)": lambda value, sequence: value in sequence,
+    "in (Sequence)": lambda value, sequence: _within(value, sequence),
     "(Detection) in zone": lambda point, zone: _in_zone(point, zone),
-    "any in (Sequence)": lambda values, sequence: any(value in sequence for value in values),
-    "all in (Sequence)": lambda values, sequence: all(value in sequence for value in values),
+    "any in (Sequence)": lambda values, sequence: any(_within(value, sequence) for value in values),
+    "all in (Sequence)": lambda values, sequence: all(_within(value, sequence) for value in values),
 }
 UNARY: Final[Mapping[str, Callable[[Any], bool]]] = {
     "Exists": lambda value: value is not None,

@@ -167,8 +167,12 @@ def _metric(measure: OverlapMeasure) -> sv.OverlapMetric:
 def fused(
     found: sv.Detections, least: float, *, measure: OverlapMeasure = "iou", class_agnostic: bool, sources: int
 ) -> sv.Detections:
-    """Overlapping boxes as their mean, weighted by confidence; everything else is that of the surest of them."""
-    weights = np.ones(len(found)) if found.confidence is None else np.asarray(found.confidence, float)
+    """Overlapping boxes as their mean, weighted by confidence; everything else is that of the surest of them.
+
+    A confidence that is not known (NaN) weighs nothing; boxes that all weigh nothing count alike.
+    """
+    scores = np.ones(len(found)) if found.confidence is None else np.asarray(found.confidence, float)
+    weights = np.nan_to_num(scores).clip(0)
     classes = np.zeros(len(found), int) if class_agnostic or found.class_id is None else found.class_id
     groups: list[list[int]] = []
     means: list[NDArray[Any]] = []
@@ -183,9 +187,16 @@ def fused(
         else:
             group = groups[same[best]]
             group.append(place)
-            means[same[best]] = np.average(found.xyxy[group], axis=0, weights=weights[group])
+            counted = weights[group] if weights[group].any() else None
+            means[same[best]] = np.average(found.xyxy[group], axis=0, weights=counted)
     kept = select(found, [group[0] for group in groups])
     kept.xyxy = np.array(means, dtype=float)
     if found.confidence is not None:
-        kept.confidence = np.array([weights[group].mean() * min(len(group), sources) / sources for group in groups])
+        kept.confidence = np.array([_mean(scores[group]) * min(len(group), sources) / sources for group in groups])
     return kept
+
+
+def _mean(scores: NDArray[Any]) -> float:
+    """The mean of the confidences that are known; NaN where none is."""
+    known = scores[~np.isnan(scores)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,4 +1,4 @@
-"""Text answers of a vision-language model as predictions: classes, and the JSON of Florence-2's boxes.
+"""Text answers of vision-language models as predictions: classes, and boxes in the forms of each model.
 
 The typed blocks of Florence-2 need none of this; definitions that were written for text answers do.
 """
@@ -6,16 +6,17 @@ The typed blocks of Florence-2 need none of this; definitions that were written 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from uuid import uuid4
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
-from florence_blocks.vision.documents import unfenced
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT
+from florence_blocks.vision.json_texts import objects, payload
+from florence_blocks.vision.vlm_boxes import MODELS, boxes_of, is_detection, share
 from workflow_engine.block import Accepts, Block, BlockManifest, ImageReference, Output, Reference, Value
 from workflow_engine.data import Image
 from workflow_engine.detections import object_array, on_image
@@ -34,22 +35,6 @@ _LABELS: Final = ("class", "class_name", "label")
 _OTHER_SHAPE: Final = (ValueError, TypeError, KeyError, AttributeError, StopIteration)
 """What reading an answer of another shape raises; the status of the step says so."""
 _STATUS: Final = {"error_status": Output(BOOLEAN), "inference_id": Output(STRING)}
-
-
-def payload(text: str) -> Any:
-    """What a text says as JSON: all of it, its Markdown block, or what stands between its outer brackets.
-
-    Raises:
-        ValueError: it holds no JSON.
-    """
-    inner = unfenced(text)
-    spans = [(inner.find(first), inner.rfind(last) + 1) for first, last in ("[]", "{}")]
-    for part in (inner, *(inner[start:end] for start, end in sorted(spans) if 0 <= start < end)):
-        try:
-            return json.loads(part)
-        except json.JSONDecodeError:
-            continue
-    raise ValueError("no JSON")
 
 
 class VlmAsClassifier(Block):
@@ -80,7 +65,7 @@ class VlmAsClassifier(Block):
         try:
             answer = payload(vlm_output)
         except ValueError:
-            answer = vlm_output
+            answer = vlm_output.strip().strip('"')
         with suppress(*_OTHER_SHAPE):
             told = _classified(answer, classes)
         if told is not None:
@@ -90,20 +75,20 @@ class VlmAsClassifier(Block):
 
 def _classified(answer: Any, classes: list[str]) -> dict[str, Any] | None:
     if isinstance(answer, str):
-        same = [name for name in classes if name.casefold() == answer.strip().casefold()]
+        same = [name for name in classes if name.casefold() == answer.casefold()]
         return _one(same[0], None, classes) if same else None
     if isinstance(answer, list) and answer:
         answer = {"predicted_classes": [{"class": _label(row), "confidence": row.get("confidence", 1.0)} for row in answer]}
     if not isinstance(answer, dict):
         return None
     if "class_name" in answer and "confidence" in answer:
-        return _one(str(answer["class_name"]), _share(answer["confidence"]), classes)
+        return _one(str(answer["class_name"]), share(answer["confidence"]), classes)
     if "predicted_classes" not in answer:
         return None
     scores: dict[str, float] = {}
     for row in answer["predicted_classes"]:
         name = str(row["class"])
-        scores[name] = max(_share(row["confidence"]), scores.get(name, 0.0))
+        scores[name] = max(share(row["confidence"]), scores.get(name, 0.0))
     numbers = {**_numbers(classes), **{name: -1 for name in scores if name not in classes}}
     return {
         "predictions": {name: {"confidence": scores.get(name, 0.0), "class_id": number} for name, number in numbers.items()},
@@ -128,15 +113,11 @@ def _label(row: Mapping[str, Any]) -> str:
     return str(next(row[key] for key in _LABELS if row.get(key) is not None))
 
 
-def _share(value: Any) -> float:
-    return min(max(float(value), 0.0), 1.0)
-
-
 class VlmAsDetector(Block):
-    """Detections of Florence-2's JSON answer, such as `raw_output` of `florence/any_task@v1`.
+    """Detections of the JSON answer of a vision-language model, such as `raw_output` of `florence/any_task@v1`.
 
-    Confidences are those of the answer; one without `confidences`, as other runtimes write it, gives none.
-    `error_status` tells of an answer of another shape.
+    Confidences are those of the answer. Florence-2's without `confidences`, as other runtimes write it, gives none; a
+    detection of the other models without one has 1.0, as there. `error_status` tells of an answer of another shape.
 
     `{"type": "vision/vlm_as_detector@v1", "name": "boxes", "image": "$inputs.image", "vlm_output": "$steps.ask.raw_output",
     "model_type": "florence-2", "task_type": "object-detection"}`
@@ -148,12 +129,25 @@ class VlmAsDetector(Block):
         type: Literal["vision/vlm_as_detector@v1", "roboflow_core/vlm_as_detector@v2", "roboflow_core/vlm_as_detector@v1"]
         image: ImageReference = Field(description="the image that was asked about")
         vlm_output: AnswerReference = Field(description="the answer")
-        classes: Value[list[str] | None] = Field(None, description="the names looked for, in the order of their numbers")
-        model_type: Literal["florence-2"] = Field(description="whose answer it is; other models are not here")
+        classes: Value[list[str] | None] = Field(
+            None, description="the names looked for, in the order of their numbers; others are number -1"
+        )
+        model_type: Literal["florence-2", "google-gemini", "anthropic-claude", "openai", "qwen", "zai", "zai-flash", "muse",
+                            "spacexai"] = Field(description="whose answer it is")  # fmt: skip
         task_type: Literal["object-detection", "open-vocabulary-object-detection", "object-detection-and-caption",
                            "phrase-grounded-object-detection", "region-proposal", "ocr-with-text-detection"] = Field(
-            description="what was asked"
+            description="what was asked; of other models than Florence-2, object-detection"
         )  # fmt: skip
+
+        @model_validator(mode="after")
+        def _asked_for_what_it_can(self) -> Self:
+            if self.model_type == "florence-2":
+                return self
+            if self.task_type != "object-detection":
+                raise ValueError(f"`{self.task_type}` is a task of florence-2; object-detection would fit {self.model_type}")
+            if self.classes is None:
+                raise ValueError(f"`classes` is missing; the names that {self.model_type} was asked for would fit")
+            return self
 
     outputs = {**DETECTIONS_OUTPUT, **_STATUS}
     light = True
@@ -162,8 +156,28 @@ class VlmAsDetector(Block):
         """The detections of one answer."""
         found: sv.Detections | None = None
         with suppress(*_OTHER_SHAPE):
-            found = on_image(_detected(payload(vlm_output), classes, task_type), image)
+            if model_type == "florence-2":
+                found = _detected(payload(vlm_output), classes, task_type)
+            else:
+                model = MODELS[model_type]
+                found = boxes_of(model, _answer(vlm_output, cut_off=model.cut_off), classes or [], image.size)
+            on_image(found, image)
         return {"predictions": found, "error_status": found is None, "inference_id": str(uuid4())}
+
+
+def _answer(text: str, *, cut_off: bool) -> Any:
+    """The JSON of an answer; of one that was cut off, the whole detections.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return payload(text)
+    except ValueError:
+        found = [row for row in objects(text) if is_detection(row)] if cut_off else []
+        if not found:
+            raise
+        return found
 
 
 def _detected(answer: Mapping[str, Any], classes: list[str] | None, task: str) -> sv.Detections:
@@ -174,7 +188,8 @@ def _detected(answer: Mapping[str, Any], classes: list[str] | None, task: str) -
         boxes = np.hstack([quads.min(axis=1), quads.max(axis=1)])
         data["quads"] = quads
     else:
-        boxes = np.array(answer["bboxes"], float).reshape(-1, 4)
+        edges = np.array(answer["bboxes"], float).reshape(-1, 2, 2)
+        boxes = np.hstack([edges.min(axis=1), edges.max(axis=1)])
     labels = answer.get("bboxes_labels", answer.get("labels", []))
     names = ["roi"] * len(boxes) if task == "region-proposal" else [str(label) for label in labels]
     if len(names) != len(boxes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -13,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from florence_blocks.vision.documents import plain
 from florence_blocks.vision.fields import Seconds
+from florence_blocks.vision.json_texts import spoken
 from florence_blocks.vision.operations import Chain, each_operated
 from workflow_engine.block import Accepts, Block, BlockManifest, Output, Value
 from workflow_engine.bounds import Bounded
@@ -22,6 +21,7 @@ from workflow_engine.current import current_run
 from workflow_engine.errors import listing
 from workflow_engine.kinds import ANY, BOOLEAN, STRING
 from workflow_engine.lazy import LazyModule
+from workflow_engine.plain import dumps
 
 requests: Any = LazyModule("requests")
 
@@ -109,7 +109,7 @@ class _Request:
         headers = {name: str(value) for name, value in self.headers.items()}
         fields: dict[str, Any] = {"params": dict(self.query_parameters), "headers": headers}
         if self.json_payload:
-            fields["data"] = json.dumps(self.json_payload, default=plain, ensure_ascii=False).encode()
+            fields["data"] = dumps(self.json_payload, spoken).encode()
             headers.setdefault("Content-Type", "application/json")
             if self.form_data or self.multi_part_encoded_files:
                 raise ValueError("a request has one body: json_payload, or form_data with multi_part_encoded_files")
@@ -135,7 +135,7 @@ class _Request:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=plain, ensure_ascii=False)
+    return value if isinstance(value, str) else dumps(value, spoken)
 
 
 def _told(message: str, *, failed: bool = False, throttled: bool = False) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.compat.suites import (
     answers,
     classical,
+    classifications,
     crops,
     depth,
     detections,
@@ -17,6 +18,6 @@ from tests.compat.suites import (
     values,
 )
 
-_SUITES = (answers, classical, times, crops, detections, fusion, values, pixels, drawings, queries, odd, depth)
+_SUITES = (answers, classical, classifications, times, crops, detections, fusion, values, pixels, drawings, queries, odd, depth)
 
 CASES = tuple(case for suite in _SUITES for case in suite.CASES)

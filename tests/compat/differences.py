@@ -227,7 +227,7 @@ TRACKS_AND_DRAWINGS = (
 ANSWERS = (
     Difference(
         "Confidences of answers that give none",
-        "Boxes of an answer without confidences have none.",
+        "Boxes of an answer of Florence-2 without confidences have none. (Those of the other models have 1.0, as there.)",
         "All are said to be certain, 1.0.",
         "Here: nobody said so.",
         (
@@ -246,6 +246,34 @@ ANSWERS = (
         "It cannot be read.",
         "Here.",
         ("classifier of a name",),
+    ),
+    Difference(
+        "JSON between sentences",
+        "`json_parser` reads JSON wherever it stands in a text, as `vlm_as_classifier` and `vlm_as_detector` do in both.",
+        "`json_parser` reads a block that says it is JSON, or the whole text; anything else is an error.",
+        "Here: what a language model wrote is the same answer with and without a sentence around it.",
+        ("json_parser between sentences",),
+    ),
+    Difference(
+        "Several labels that nobody asked for",
+        "`all_classes` and `all_confidences` of a classification of several labels have every class, though all those that are "
+        "in no list have the number -1.",
+        "Of those that share a number, the last is told.",
+        "Here: nothing is lost.",
+        ("query all_classes of labels without a number",),
+    ),
+    Difference(
+        "Corners in another order",
+        "Boxes go from their upper left corner to their lower right one, however a model or another program wrote them.",
+        "They are taken as they are; their areas and overlaps are negative or 0.",
+        "Here.",
+        ("detector of qwen, corners in another order",),
+    ),
+    Difference(
+        "Boxes of Claude as `box_2d`",
+        "They are pixels of the image as Claude sees it, whichever version the step is of.",
+        "Version 1 of `vlm_as_detector` reads them as Gemini's, thousandths that begin with y.",
+        "Here: Claude never wrote those.",
     ),
 )
 

@@ -69,7 +69,7 @@ def declare(name: str, value: Any) -> dict[str, Any]:
         first = first[0]
     if isinstance(first, dict) and "$picture" in first:
         return {"type": "WorkflowImage", "name": name}
-    if isinstance(first, dict) and "predictions" in first:
+    if isinstance(first, dict) and {"predictions", "image"} <= first.keys():
         rows = [found for one in (value if isinstance(value, list) else [value]) for found in one["predictions"]]
         kinds = {"points": "instance_segmentation_prediction", "keypoints": "keypoint_detection_prediction"}
         kind = next((kind for key, kind in kinds.items() if any(key in row for row in rows)), "object_detection_prediction")

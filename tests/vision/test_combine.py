@@ -170,3 +170,31 @@ def test_classes_keep_the_ids_they_came_with() -> None:
     listed = named(["star", "circle"], [3, 1])
     found = together([listed, named(["star"], [0]), named(["dog"], [1]), named(["word"], None)])
     assert found.class_id.tolist() == [3, 1, 3, 4, 5]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("scores", "mean", "score"),
+    [([0, 0], 1, 0), ([NAN, NAN], 1, NAN), ([0.5, NAN], 0, 0.5), ([NAN, 0.5], 2, 0.5), ([0, 0.5], 2, 0.25), ([1, 1], 1, 1)],
+)
+def test_boxes_that_weigh_nothing_are_fused_as_well(scores: list[float], mean: float, score: float) -> None:
+    twice = boxes((0, 0, 20, 20), (2, 2, 22, 22), names="a a", scores=scores)
+    fused = cleared(twice, "wbf", 0.3)
+    assert fused.xyxy[:, :2].tolist() == [[mean, mean]]
+    assert np.array_equal(fused.confidence, [score], equal_nan=True)
+    for overlap in ("nms", "nmm"):
+        assert len(cleared(twice, overlap, 0.3)) == 1
+
+
+def test_detections_whose_confidence_is_not_known_stay_and_come_last() -> None:
+    three = boxes((0, 0, 9, 9), (20, 0, 29, 9), (40, 0, 49, 9), names="a a a", scores=[NAN, 0.2, 0.8])
+
+    def places(kind: str, **fields: Any) -> list[float]:
+        return run([step(kind, **fields)], "$steps.s.predictions", d=three).xyxy[:, 0].tolist()
+
+    assert places("per_class_confidence_filter", predictions="$inputs.d", class_thresholds={"a": 0.5}) == [0, 40]
+    ranked = places("detections_transformation", predictions="$inputs.d", sort_by="confidence", descending=True)
+    assert ranked == [40, 20, 0]
+    assert len(places("detections_consensus", predictions_batches=["$inputs.d"], required_votes=1)) == 3

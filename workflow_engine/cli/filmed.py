@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from workflow_engine.cli.kept import Earlier, KeptError
 from workflow_engine.data import Image
+from workflow_engine.plain import dumps
 from workflow_engine.video import VideoWriter
 
 RATE = 30.0
@@ -62,7 +62,7 @@ class Filmed:
 
     def add(self, label: str, source: Any, line: dict[str, Any]) -> None:
         """Write the line of a frame."""
-        self._lines.write(json.dumps({"input": label, "seconds": source.seconds, **line}, ensure_ascii=False) + "\n")
+        self._lines.write(dumps({"input": label, "seconds": source.seconds, **line}) + "\n")
 
     def close(self) -> None:
         """Write the ends of both files."""

@@ -19,6 +19,7 @@ from workflow_engine.cli.files import ImageFolder
 from workflow_engine.cli.identity import differences
 from workflow_engine.data import Image
 from workflow_engine.errors import WorkflowError
+from workflow_engine.plain import dumps, loads
 
 Earlier = Literal["refuse", "resume", "retry", "overwrite"]
 """What becomes of earlier results: an error, going on behind them, going on with failed images again, or nothing of them."""
@@ -107,7 +108,7 @@ class Kept:
             return
         self._path.write_bytes(b"")
         fresh = (self.place / IDENTITY).with_suffix(".part")
-        fresh.write_text(json.dumps(identity, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.write_text(dumps(identity, indent=1) + "\n", encoding="utf-8")
         fresh.replace(self.place / IDENTITY)
 
     def _check(self, identity: Mapping[str, Any]) -> None:
@@ -148,7 +149,7 @@ class Kept:
         """Keep the results of an image, with the digest it had before it was read."""
         digest = self._asked.get(label) or digest_of(source)
         head = {"input": label, "name": self._images.name(label), "digest": digest}
-        self._file.write(json.dumps({**head, **line}, ensure_ascii=False) + "\n")
+        self._file.write(dumps({**head, **line}) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -192,7 +193,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _read(line: str) -> dict[str, Any] | None:
     """A whole line; None for the beginning of one."""
     try:
-        found = json.loads(line) if line.endswith("\n") else None
-    except json.JSONDecodeError:
+        found = loads(line) if line.endswith("\n") else None
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None

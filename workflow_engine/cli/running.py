@@ -22,6 +22,7 @@ from workflow_engine.cli.printing import print_outputs, print_profile, print_ste
 from workflow_engine.cli.progress import progress
 from workflow_engine.data import Image
 from workflow_engine.errors import StepError, WorkflowError, WorkflowRunError, did_you_mean, listing
+from workflow_engine.plain import dumps
 from workflow_engine.profile import LOADING, Profile, profiled
 from workflow_engine.results import to_json
 from workflow_engine.stream import Streamed, StreamTotals
@@ -284,7 +285,7 @@ class _Running:
             if self.results:
                 self.results.add(label, item.source, line)
             if self.options.as_json:
-                say(json.dumps({"input": label, **line}, ensure_ascii=False))
+                say(dumps({"input": label, **line}))
         if self._is_printed():
             print_outputs(label or "result", outputs)
         for error in item.errors:

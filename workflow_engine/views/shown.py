@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from workflow_engine.data import Image
 from workflow_engine.kinds import Kind
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin
+from workflow_engine.plain import dumps
 from workflow_engine.results import to_json
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def show(value: Any, size: tuple[int, int], kinds: Mapping[str, Kind]) -> Shown:
     if isinstance(value, dict) and any(isinstance(item, Image) or _is_composed(item) for item in value.values()):
         return Shown("list", items=tuple((str(name), show(item, size, kinds)) for name, item in value.items()))
     plain = to_json(value, kinds)
-    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, indent=1)
+    text = plain if isinstance(plain, str) else dumps(plain, indent=1)
     return Shown("text", text=text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + " ...")
 
 

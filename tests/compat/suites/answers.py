@@ -28,6 +28,31 @@ def detected(name: str, task: str, answer: Any, version: int = 2, **fields: Any)
     )  # fmt: skip
 
 
+def boxed(name: str, model: str, answer: Any, version: int = 2, image: Any = BLOCKS, **fields: Any) -> Any:
+    """The boxes of another model as detections."""
+    said, fields = answer if isinstance(answer, str) else json.dumps(answer), {"classes": ["star", "circle"], **fields}
+    return case(
+        f"detector of {name}",
+        step(f"vlm_as_detector@v{version}", image=IMAGE, vlm_output="$steps.say.output", model_type=model,
+             task_type="object-detection", **fields),
+        step("first_non_empty_or_default@v1", "say", data=["$inputs.answer"], default=""),
+        out=("$steps.s.predictions", "$steps.s.error_status"), image=image, answer=said,
+    )  # fmt: skip
+
+
+def edges(x1: float, y1: float, x2: float, y2: float, name: str = "star", **more: Any) -> dict[str, Any]:
+    """A detection whose edges have names."""
+    return {"x_min": x1, "y_min": y1, "x_max": x2, "y_max": y2, "class_name": name, **more}
+
+
+def listed(*numbers: float, key: str = "box_2d", **more: Any) -> dict[str, Any]:
+    """A detection whose corners are a list."""
+    return {key: list(numbers), "label": "star", **more}
+
+
+SHARES = {"detections": [edges(0.1, 0.2, 0.333, 0.45, confidence=0.8), edges(0.5, 0.5, 1.2, 0.9, "fox", confidence=1.7)]}
+PANORAMA, TOWER = {"$picture": "blocks 3000x900"}, {"$picture": "blocks 1200x4100"}
+
 BOXES = {"bboxes": [[10, 12, 40, 50], [60.5, 20, 90, 80.25]], "labels": ["star", "circle"]}
 GREY = {
     "version": "1.0",
@@ -77,6 +102,37 @@ CASES = (
     detected("detector of nothing", "object-detection", {"bboxes": [], "labels": []}),
     detected("detector of another shape", "object-detection", {"boxes": []}),
     detected("detector of no JSON", "object-detection", "two stars"),
+    *(boxed(f"{model} in shares, version {version}", model, SHARES, version)
+      for model, version in (("google-gemini", 1), ("google-gemini", 2), ("anthropic-claude", 1), ("anthropic-claude", 2),
+                             ("openai", 2))),
+    *(boxed(f"{model}, nothing", model, answer)
+      for model, answer in (("google-gemini", []), ("anthropic-claude", []), ("openai", {"detections": []}), ("qwen", []),
+                            ("muse", []), ("spacexai", {"detections": []}))),
+    boxed("gemini in thousandths", "google-gemini",
+          [listed(100, 200, 503, 611), listed(0, 0, 1000, 1000, confidence=0.25), {"box_2d": [1, 2, 30, 40]}]),
+    boxed("gemini in a block", "google-gemini", "Sure:\n```JSON\n" + json.dumps([listed(100, 200, 503, 611)]) + "\n```\nDone."),
+    boxed("gemini in a block of another kind", "google-gemini", "```\n" + json.dumps([listed(10, 20, 53, 61)]) + "\n```"),
+    boxed("gemini line by line", "google-gemini", json.dumps(listed(1, 2, 503, 61)) + "\n" + json.dumps(listed(5, 6, 70, 80))),
+    boxed("gemini without a box", "google-gemini", [listed(100, 200, 503, 611), {"label": "star"}]),
+    boxed("gemini with three numbers", "google-gemini", [listed(100, 200, 503)]),
+    boxed("gemini in words", "google-gemini", "There are two stars."),
+    *(boxed(f"{model} in pixels{where}", model, answer, image=image)
+      for model in ("openai", "anthropic-claude")
+      for where, image, answer in (
+          ("", BLOCKS, [listed(10, 20, 53.4, 61), listed(-4, 5, 900, 30, confidence=0.5), listed(1, 2, 9, 9, label="fox")]),
+          (" of a panorama", PANORAMA, {"detections": [listed(10, 20, 1853, 561), listed(99, 8, 3000, 900)]}),
+          (" of a tower", TOWER, [listed(10, 20, 533, 1961)]))),
+    *(boxed(f"{model}", model, [listed(10, 20, 533, 611), listed(-5, 3, 1200, 999), listed(1, 2, 3), "star",
+                                listed(9, 9, 99, 99, key="bbox_2d", label="circle"), {"box_2d": [5, 5, 50, 50]}])
+      for model in ("qwen", "zai", "zai-flash")),
+    boxed("qwen, corners in another order", "qwen", [listed(533, 611, 10, 20)]),
+    boxed("qwen alone", "qwen", listed(10, 20, 533, 611)),
+    boxed("qwen under detections", "qwen", {"detections": [listed(10, 20, 533, 611, confidence=0.3)]}),
+    boxed("qwen of another shape", "qwen", {"boxes": [1]}),
+    boxed("muse", "muse", [edges(10, 20, 533, 611, label="star"), edges(10, 20, 1533, 611, label=""), {"label": "star"}]),
+    boxed("muse cut off", "muse", json.dumps([edges(1, 2, 300, 400, label="star")])[:-1] + ', {"x_min": 3, "y_'),
+    boxed("spacexai", "spacexai", [listed(10, 20.5, 53.3, 61), listed(-4, 5, 190, 30, confidence=0.5)]),
+    boxed("spacexai of another shape", "spacexai", {"stars": 2}),
     case("inner workflow", step("inner_workflow@v1", workflow_definition=GREY, parameter_bindings={"image": IMAGE}),
          out=("$steps.s.picture", "$steps.s.soft"), image=[BLOCKS, RAMP]),
     case("inner workflow with a parameter",

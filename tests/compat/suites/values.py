@@ -158,6 +158,11 @@ CASES = (
     case("json_parser", step("json_parser@v1", raw_json="$inputs.text", expected_fields=["a", "b"]), text='{"a": 1, "c": 2}'),
     case("json_parser of nonsense", step("json_parser@v1", raw_json="$inputs.text", expected_fields=["a"]), text="no json"),
     case(
+        "json_parser between sentences",
+        step("json_parser@v1", raw_json="$inputs.text", expected_fields=["a"]),
+        text='It is {"a": 1}, I think.',
+    ),
+    case(
         "json_parser of Markdown",
         step("json_parser@v1", raw_json="$inputs.text", expected_fields=["a"]),
         text='```json\n{"a": [1, 2]}\n```',

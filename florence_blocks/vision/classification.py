@@ -1,0 +1,77 @@
+"""Classifications, of one label or of several, and what can be asked of them.
+
+Of one label: `{"top": "cat", "confidence": 0.9, "predictions": [{"class": "cat", "class_id": 0, "confidence": 0.9}, ...]}`.
+Of several: `{"predicted_classes": ["cat"], "predictions": {"cat": {"confidence": 0.9, "class_id": 0}, ...}}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+from workflow_engine.errors import a
+
+Property = Literal["top_class", "top_class_confidence", "top_class_confidence_single", "all_classes", "all_confidences"]
+"""What can be asked; of several labels, `top_class` and `top_class_confidence` are lists, of those that were predicted."""
+
+
+def read_classification(value: Any, name: Property) -> Any:
+    """A property of a classification.
+
+    Raises:
+        ValueError: the value is none.
+    """
+    if not isinstance(value, Mapping) or not ("top" in value or "predicted_classes" in value or "predictions" in value):
+        raise ValueError(f'{a(value)} is no classification; {{"top", "confidence", "predictions"}} or '
+                         '{"predicted_classes", "predictions"} would fit')  # fmt: skip
+    return _PROPERTIES[name](value)
+
+
+def _top(value: Mapping[str, Any]) -> Any:
+    return value["top"] if "top" in value else list(value.get("predicted_classes", []))
+
+
+def _confidence(value: Mapping[str, Any]) -> Any:
+    return value["confidence"] if "confidence" in value else _predicted(value)
+
+
+def _single_confidence(value: Mapping[str, Any]) -> Any:
+    return value["confidence"] if "confidence" in value else max(_predicted(value), default=0.0)
+
+
+def _predicted(value: Mapping[str, Any]) -> list[Any]:
+    """The confidences of the labels that were predicted."""
+    return [value["predictions"][name]["confidence"] for name in value.get("predicted_classes", [])]
+
+
+def rows(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every class as `{"class", "class_id", "confidence"}`: in the order given, those of several labels by their ids."""
+    predictions = value.get("predictions") or []
+    if isinstance(predictions, Mapping):
+        named = [{"class": name, **told} for name, told in predictions.items()]
+        return sorted(named, key=lambda row: row["class_id"])
+    return list(predictions)
+
+
+_PROPERTIES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "top_class": _top,
+    "top_class_confidence": _confidence,
+    "top_class_confidence_single": _single_confidence,
+    "all_classes": lambda value: [row["class"] for row in rows(value)],
+    "all_confidences": lambda value: [row["confidence"] for row in rows(value)],
+}
+
+
+def leading(value: Mapping[str, Any]) -> tuple[str | None, int | None, float | None]:
+    """The surest class of a classification, its id and how sure it is; None for what it does not say.
+
+    Of several labels where none was predicted, there is no such class.
+    """
+    if "top" in value:
+        top = value["top"] or None
+        own = next((row for row in rows(value) if row.get("class") == top), {})
+        return top, own.get("class_id"), own.get("confidence", value.get("confidence"))
+    if not value.get("predicted_classes"):
+        return None, None, None
+    surest = max(rows(value), key=lambda row: float(row["confidence"]))
+    return surest["class"], surest.get("class_id"), surest["confidence"]
