@@ -99,8 +99,9 @@ def _region(task: Task, region: Sequence[float] | None, size: Size | None) -> st
         raise PromptError(f"`{task.name}` needs the size of the image beside its region")
     try:
         tokens = box_tokens(region or (), size)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise PromptError(f"`{task.name}`: {error}") from None
+    except (ValueError, TypeError, OverflowError):
+        said = f"`{task.name}`: {repr(region)[:80]} is no region; a box (x1, y1, x2, y2) of four finite numbers would fit"
+        raise PromptError(said) from None
     x1, y1, x2, y2 = (float(value) for value in region or ())
     said, (width, height) = f"`{task.name}`: the region {[x1, y1, x2, y2]}", size
     if x1 == x2 or y1 == y2:
