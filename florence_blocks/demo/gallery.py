@@ -108,10 +108,9 @@ def hang(folder: Path) -> str:
     page = [_HEAD]
     for exhibit in EXHIBITS:
         definition = json.loads((folder / f"{exhibit.name}.json").read_text(encoding="utf-8"))
-        picture, row = show(folder, exhibit)
-        result, title = row.get("picture"), definition["name"]
-        shown = result.bgr if isinstance(result, Image) else picture.image
-        cv2.imwrite(str(folder / "images" / f"{exhibit.name}.png"), shown)
+        _, row = show(folder, exhibit)
+        title = definition["name"]
+        cv2.imwrite(str(folder / "images" / f"{exhibit.name}.png"), row["picture"].bgr)
         page += [f"## {title}", "", f"{definition['description']} [`{exhibit.name}.json`]({exhibit.name}.json)", "",
                  f"![{title}](images/{exhibit.name}.png)", ""]  # fmt: skip
         said = [f"`{name}`: {value:.3f}" if isinstance(value, float) else f"`{name}`: {value}" for name, value in row.items()

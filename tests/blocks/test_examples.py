@@ -11,14 +11,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from florence_blocks.demo import draw_scene
 from florence_blocks.demo.corpus import caption
-from florence_blocks.demo.gallery import EXHIBITS, Picture, show
+from florence_blocks.demo.gallery import EXHIBITS, Exhibit, Picture, show
 from florence_blocks.demo.metrics import matches
 from florence_blocks.demo.plates import drawing_blocks
 from florence_blocks.demo.scenes import Box
-from workflow_engine import compile
+from workflow_engine import Image, compile
 from workflow_engine.block import block_types
 
 ROOT = Path(__file__).parents[2]
@@ -45,10 +46,10 @@ def test_count_behind_a_gate() -> None:
     name = SCENE.shapes[0].category
     count = sum(shape.category == name for shape in SCENE.shapes)
     (row,) = workflow.run(image=SCENE.image, classes=[name]).outputs
-    assert row == {"count": count, "sentence": f"found {count}: {', '.join([name] * count)}"}
+    assert (row["count"], row["sentence"]) == (count, f"found {count}: {', '.join([name] * count)}")
     absent = next(word for word in ("circle", "square", "triangle", "star") if word not in {s.category for s in SCENE.shapes})
     (row,) = workflow.run(image=SCENE.image, classes=[absent]).outputs
-    assert row == {"count": 0, "sentence": None}
+    assert (row["count"], row["sentence"]) == (0, None)
 
 
 @cache
@@ -80,6 +81,13 @@ def test_every_drawing_block_has_a_picture_in_the_gallery() -> None:
         picture = cv2.imread(str(EXAMPLES / "images" / "blocks" / f"{name}.png"))
         assert picture is not None and picture.std() > 5
         assert f"](images/blocks/{name}.png)<br>`{block_types(block)[0]}`" in page
+
+
+@pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.name)
+def test_every_picture_of_the_gallery_shows_what_came_of_it(exhibit: Exhibit) -> None:
+    picture, row = shown(exhibit.name)
+    assert isinstance(row["picture"], Image)
+    assert not np.array_equal(row["picture"].bgr, picture.image)
 
 
 def test_describe_a_scene() -> None:
