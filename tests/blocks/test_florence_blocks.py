@@ -89,10 +89,14 @@ def test_a_caption_can_be_grounded_and_its_regions_outlined() -> None:
     flow = workflow(
         {"type": "florence/caption@v1"}, {"type": "florence/phrase_grounding@v1", "phrase": "$steps.s0.caption"},
         {"type": "florence/region_segmentation@v1", "regions": "$steps.s1.predictions"}, o="$steps.s2.predictions",
+        p="$steps.s1.predictions",
     )  # fmt: skip
-    for scene, found in zip(SCENES, column(flow), strict=True):
+    for scene, row in zip(SCENES, flow.run(image=IMAGES).outputs, strict=True):
+        found = row["o"]
         assert hits(scene, found) == len(scene.shapes)
         assert found.mask.shape[0] == len(found) and all(mask.any() for mask in found.mask)
+        assert np.array_equal(found.confidence, row["p"].confidence)  # those of the regions; the outlines have their own
+        assert ((found.data["mask_confidence"] > 0.5) & (found.data["mask_confidence"] <= 1)).all()
 
 
 def test_region_blocks_answer_for_every_region_of_every_image() -> None:

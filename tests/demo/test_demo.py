@@ -170,7 +170,7 @@ def test_a_calibration_is_fitted_on_confidences_that_have_none(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_confidences_of_outlines_tell_right_from_wrong() -> None:
-    judged = judge(uncalibrated(CHECKPOINT), 200, seed=3, tasks=("region_segmentation", "phrase_segmentation"))
+    judged = judge(uncalibrated(CHECKPOINT), 100, seed=3, tasks=("region_segmentation", "phrase_segmentation"))
     for task, items in judged.items():
         assert auroc(items) > 0.85, task
         curve = json.loads((CHECKPOINT / "calibration.json").read_text())[task]
