@@ -234,7 +234,8 @@ def points_moved(data: Mapping[str, Any], move: Callable[[Any], Any]) -> dict[st
 
 
 def _outlines_moved(outlines: Any, move: Callable[[Any], Any]) -> list[Any]:
-    return [move(np.asarray(outline)[None])[0] for outline in outlines]
+    """The outlines of a detection moved; those without a point are left out."""
+    return [move(np.asarray(outline)[None])[0] for outline in outlines if len(outline)]
 
 
 def _rectangles_measured(data: Mapping[str, Any], moved: Any) -> dict[str, Any]:

@@ -79,9 +79,15 @@ LANGUAGE_MODEL_OUTPUT: Final = Kind("language_model_output", "the text answer of
 DETECTIONS: Final = (OBJECT_DETECTION, INSTANCE_SEGMENTATION, KEYPOINT_DETECTION)
 """The kinds whose values are `supervision.Detections`."""
 
+_WITH_RUN_LENGTHS: Final = (
+    _detection_kind("rle_instance_segmentation_prediction", "boxes with classes, and masks as run lengths"),
+    _detection_kind("semantic_segmentation_prediction", "classes with the pixels of each, as run lengths"),
+)
+"""Kinds of the language that are read and written as detections are; no block here is made for them."""
+
 _NAMES_ONLY: Final = (
-    "rgb_color", "point", "zone", "contours", "numpy_array", "bytes", "top_class", "rle_instance_segmentation_prediction",
-    "semantic_segmentation_prediction", "qr_code_detection", "bar_code_detection", "prediction_type", "parent_id",
+    "rgb_color", "point", "zone", "contours", "numpy_array", "bytes", "top_class", "qr_code_detection",
+    "bar_code_detection", "prediction_type", "parent_id",
     "image_metadata", "inference_id", "secret", "embedding", "tensor", "timestamp", "serialised_payloads", "detection",
     "roboflow_model_id", "roboflow_project", "roboflow_api_key", "roboflow_managed_key", "image_keypoints",
     "ROBOFLOW_MANAGED_KEY", "action_recognition_prediction", "detections_overlaps", "labeled_points", "roboflow_solution",
@@ -89,7 +95,7 @@ _NAMES_ONLY: Final = (
 
 STANDARD_KINDS: Final = (
     ANY, IMAGE, VIDEO_METADATA, STRING, INTEGER, FLOAT, FLOAT_ZERO_TO_ONE, BOOLEAN, DICTIONARY, LIST_OF_VALUES, *DETECTIONS,
-    CLASSIFICATION, LANGUAGE_MODEL_OUTPUT, *(Kind(name) for name in _NAMES_ONLY),
+    *_WITH_RUN_LENGTHS, CLASSIFICATION, LANGUAGE_MODEL_OUTPUT, *(Kind(name) for name in _NAMES_ONLY),
 )  # fmt: skip
 """The kinds of the language, registered through the public hook like any plugin's."""
 

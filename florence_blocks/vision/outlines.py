@@ -37,7 +37,7 @@ def outline(found: sv.Detections, index: int) -> NDArray[np.float32]:
     if found.mask is not None:
         several = sv.mask_to_polygons(np.asarray(found.mask[index]))
     if not several:
-        several = list(found.data["polygons"][index]) if "polygons" in found.data else []
+        several = [one for one in found.data["polygons"][index] if len(one)] if "polygons" in found.data else []
     if not several:
         corners = found.xyxy[index][[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2)
         several = [found.data["quads"][index] if "quads" in found.data else corners]

@@ -276,3 +276,31 @@ def test_a_run_tells_the_place_in_the_input() -> None:
         workflow.run(d={"predictions": [{**BOX, "class_id": 10**30}]})
     unordered = sv.Detections(xyxy=np.array([[14, 23, 6, 17.0]]))
     assert workflow.run(d=unordered).outputs[0]["d"].xyxy.tolist() == CORNERS and unordered.xyxy[0, 0] == 14
+
+
+def test_masks_as_run_lengths_are_read_in_inputs_of_their_kind() -> None:
+    kinds = ["rle_instance_segmentation_prediction", "instance_segmentation_prediction"]
+    workflow = compile(
+        {"version": "1.0", "inputs": [{"type": "WorkflowBatchInput", "name": "d", "kind": kinds}],
+         "steps": [], "outputs": [{"type": "JsonField", "name": "d", "selector": "$inputs.d"}]}
+    )  # fmt: skip
+    row = {**BOX, "rle_mask": {"size": [30, 40], "counts": [31, 2, 30 * 40 - 33]}}
+    assert workflow.run(d=[{"image": {"width": 40, "height": 30}, "predictions": [row]}]).outputs[0]["d"].mask.sum() == 2
+
+
+@pytest.mark.parametrize("nothing", [[], [[]], [np.zeros((0, 2))]])
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"type": "vision/bounding_rect@v1", "predictions": "$inputs.d"},
+        {"type": "vision/dynamic_zone@v1", "predictions": "$inputs.d", "required_number_of_vertices": 4},
+        {"type": "vision/dynamic_crop@v1", "predictions": "$inputs.d", "images": "$inputs.image"},
+        {"type": "vision/json_formatter@v1", "data": {"d": "$inputs.d"}},
+    ],
+)
+def test_an_outline_without_a_point_is_no_outline_to_any_step(step: dict[str, Any], nothing: Any) -> None:
+    found = sv.Detections(xyxy=np.array(CORNERS), data={"polygons": object_array([nothing])})
+    inputs = [{"type": "WorkflowImage", "name": "image"}, {"type": "WorkflowBatchInput", "name": "d", "kind": ["*"]}]
+    outputs = [{"type": "JsonField", "name": "o", "selector": "$steps.s.*"}]
+    workflow = compile({"version": "1.0", "inputs": inputs, "steps": [{"name": "s", **step}], "outputs": outputs})
+    assert workflow.run(image=np.zeros((30, 40, 3), np.uint8), d=found).report.ok
