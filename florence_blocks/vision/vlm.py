@@ -14,6 +14,7 @@ from uuid import uuid4
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from florence_blocks.names import ClassName
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT
 from florence_blocks.vision.json_texts import objects, payload
 from florence_blocks.vision.vlm_boxes import MODELS, boxes_of, is_detection, share
@@ -53,7 +54,7 @@ class VlmAsClassifier(Block):
         type: Literal["vision/vlm_as_classifier@v1", "roboflow_core/vlm_as_classifier@v2", "roboflow_core/vlm_as_classifier@v1"]
         image: ImageReference = Field(description="the image that was asked about")
         vlm_output: AnswerReference = Field(description="the answer")
-        classes: Value[list[str]] = Field(description="the classes in the order of their numbers; others are number -1")
+        classes: Value[list[ClassName]] = Field(description="the classes in the order of their numbers; others are number -1")
 
     outputs = {"predictions": Output(CLASSIFICATION), **_STATUS}
     light = True
@@ -129,7 +130,7 @@ class VlmAsDetector(Block):
         type: Literal["vision/vlm_as_detector@v1", "roboflow_core/vlm_as_detector@v2", "roboflow_core/vlm_as_detector@v1"]
         image: ImageReference = Field(description="the image that was asked about")
         vlm_output: AnswerReference = Field(description="the answer")
-        classes: Value[list[str] | None] = Field(
+        classes: Value[list[ClassName] | None] = Field(
             None, description="the names looked for, in the order of their numbers; others are number -1"
         )
         model_type: Literal["florence-2", "google-gemini", "anthropic-claude", "openai", "qwen", "zai", "zai-flash", "muse",

@@ -382,8 +382,16 @@ def test_class_ids_are_places_in_the_list_that_was_given() -> None:
             assert found.class_id.tolist() == [places[label] for label in found.data["class_name"]]
 
 
-def test_names_are_cleaned_for_the_block_of_all_tasks_too() -> None:
+def test_names_are_cleaned_for_the_block_of_all_tasks_and_for_whoever_reads_its_answers() -> None:
     present = SCENES[0].shapes[0].name
-    step = {**ANY_TASK, "task_type": "open-vocabulary-object-detection", "classes": [f" {present} ", present]}
-    flow = workflow(step, o="$steps.s0.parsed_output")
-    assert set(column(flow, image=IMAGES[0])[0]["bboxes_labels"]) == {present}
+    classes = ["something else ", f" {present} ", present]
+    ask = {**ANY_TASK, "task_type": "open-vocabulary-object-detection", "classes": classes[1:]}
+    read = {"type": "vision/vlm_as_detector@v1", "image": "$inputs.image", "vlm_output": "$steps.s0.raw_output",
+            "model_type": "florence-2", "task_type": "open-vocabulary-object-detection", "classes": classes}  # fmt: skip
+    (row,) = compile({
+        "version": "1.0", "inputs": [{"type": "WorkflowImage", "name": "image"}],
+        "steps": [{**ask, "name": "s0", "images": "$inputs.image"}, {**read, "name": "s1"}],
+        "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.s0.parsed_output"},
+                    {"type": "JsonField", "name": "p", "selector": "$steps.s1.predictions"}],
+    }).run(image=IMAGES[0]).outputs  # fmt: skip
+    assert set(row["o"]["bboxes_labels"]) == {present} and set(row["p"].class_id.tolist()) == {1}
