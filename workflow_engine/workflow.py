@@ -92,8 +92,8 @@ class Workflow:
 
         Args:
             inputs: the inputs by name; they may also be given as keywords, but for those that have the name of an option. A
-                batched input takes one value or a list with one per image; images may be paths, bytes, base64, numpy (BGR),
-                PIL, or URLs where allowed.
+                batched input takes one value or a list with one per image; images may be whatever `Image.load` takes,
+                and fail alone where they cannot be read.
             on_error: what happens when an element fails: `report` it and go on, or `raise` at the first.
             timeout: seconds after which the run gives up.
             cancellation: ends the run from another thread.

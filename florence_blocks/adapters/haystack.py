@@ -5,7 +5,6 @@ Haystack reads pipelines from files where `HAYSTACK_DESERIALIZATION_ALLOWLIST=fl
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from haystack import component
@@ -56,5 +55,5 @@ def _text(answer: dict[str, Any]) -> str:
 
 def _image(value: Any) -> Image:
     if isinstance(value, ImageContent):
-        return Image.load(base64.b64decode(value.base64_image))
+        return Image.load({"type": "base64", "value": value.base64_image})
     return Image.load(value.data if isinstance(value, ByteStream) else value)

@@ -76,6 +76,14 @@ CHECKING = (
 
 RUNNING = (
     Difference(
+        "Pictures as pixels",
+        "Pillow decodes them. What is transparent lies on white, a file that ends too early is no image, and a PIL image or a "
+        "file object gives the same pixels as its file.",
+        "OpenCV decodes them. What is transparent gets the colour that its file hides beneath, and the end of a torn file is "
+        "grey.",
+        "Here: black text on nothing is black on white, as it is for Florence-2's own processor.",
+    ),
+    Difference(
         "Two gates in front of a step",
         "Both must let an element pass.",
         "If one of them rejects the whole batch, it is forgotten, and the other decides alone.",
