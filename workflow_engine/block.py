@@ -57,7 +57,7 @@ from typing_extensions import Never
 from workflow_engine.kinds import (
     ANY,
     BOOLEAN,
-    DETECTIONS,
+    DETECTIONS_TAKEN,
     DICTIONARY,
     FLOAT,
     FLOAT_ZERO_TO_ONE,
@@ -144,7 +144,7 @@ class Accepts:
 
 
 ImageReference = Annotated[Reference, Accepts(IMAGE)]
-DetectionsReference = Annotated[Reference, Accepts(*DETECTIONS)]
+DetectionsReference = Annotated[Reference, Accepts(*DETECTIONS_TAKEN)]
 AnyReference = Annotated[Reference, Accepts(ANY)]
 
 

@@ -79,11 +79,12 @@ LANGUAGE_MODEL_OUTPUT: Final = Kind("language_model_output", "the text answer of
 DETECTIONS: Final = (OBJECT_DETECTION, INSTANCE_SEGMENTATION, KEYPOINT_DETECTION)
 """The kinds whose values are `supervision.Detections`."""
 
-_WITH_RUN_LENGTHS: Final = (
+DETECTIONS_TAKEN: Final = (
+    *DETECTIONS,
     _detection_kind("rle_instance_segmentation_prediction", "boxes with classes, and masks as run lengths"),
     _detection_kind("semantic_segmentation_prediction", "classes with the pixels of each, as run lengths"),
 )
-"""Kinds of the language that are read and written as detections are; no block here is made for them."""
+"""The kinds that fit where detections are taken: those, and two of the language that are read and written as they are."""
 
 _NAMES_ONLY: Final = (
     "rgb_color", "point", "zone", "contours", "numpy_array", "bytes", "top_class", "qr_code_detection",
@@ -94,8 +95,8 @@ _NAMES_ONLY: Final = (
 )  # fmt: skip
 
 STANDARD_KINDS: Final = (
-    ANY, IMAGE, VIDEO_METADATA, STRING, INTEGER, FLOAT, FLOAT_ZERO_TO_ONE, BOOLEAN, DICTIONARY, LIST_OF_VALUES, *DETECTIONS,
-    *_WITH_RUN_LENGTHS, CLASSIFICATION, LANGUAGE_MODEL_OUTPUT, *(Kind(name) for name in _NAMES_ONLY),
+    ANY, IMAGE, VIDEO_METADATA, STRING, INTEGER, FLOAT, FLOAT_ZERO_TO_ONE, BOOLEAN, DICTIONARY, LIST_OF_VALUES,
+    *DETECTIONS_TAKEN, CLASSIFICATION, LANGUAGE_MODEL_OUTPUT, *(Kind(name) for name in _NAMES_ONLY),
 )  # fmt: skip
 """The kinds of the language, registered through the public hook like any plugin's."""
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from florence_blocks.vision.fields import Positive
 from workflow_engine.block import Accepts, Block, BlockManifest, Output, Reference, Value
 from workflow_engine.current import current_run
-from workflow_engine.kinds import BOOLEAN, STRING
+from workflow_engine.kinds import BOOLEAN, INTEGER, STRING
 from workflow_engine.plain import dumps, loads
 
 Mode = Literal["append_log", "separate_files"]
@@ -36,7 +36,9 @@ class LocalFileSink(Block):
         output_mode: Mode = Field(description="one behind the other, or each into a file of its own")
         target_directory: Value[str] = Field(description="a folder within the one that the run allows")
         file_name_prefix: Value[str] = Field("workflow_output", description="what the names of files begin with")
-        max_entries_per_file: Value[Positive] = Field(1024, description="texts in a file, then comes the next")
+        max_entries_per_file: Annotated[Value[Positive], Accepts(INTEGER, STRING)] = Field(
+            1024, description="texts in a file, then comes the next"
+        )
 
     outputs = {"error_status": Output(BOOLEAN), "message": Output(STRING)}
     stateful = True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -27,6 +28,7 @@ from florence_blocks.vision.formatting import filled
 from florence_blocks.vision.operations import Chain, each_operated
 from workflow_engine.block import Accepts, Block, BlockManifest, DetectionsReference, ImageReference, Reference, Value
 from workflow_engine.data import Image
+from workflow_engine.errors import a
 from workflow_engine.kinds import ANY, IMAGE, LIST_OF_VALUES
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin, Plane
@@ -152,6 +154,9 @@ def _cover(canvas: Any, box: tuple[int, int, int, int], name: str, opacity: floa
     part[:] = (part * (1 - opacity) + np.array(colour(name).as_bgr()) * opacity).astype(np.uint8)
 
 
+_Images: TypeAlias = Annotated[Reference, Accepts(LIST_OF_VALUES, IMAGE)]
+
+
 class GridVisualization(Block):
     """Several images in a grid, in their proportions: all crops of an image, or the same image drawn in several ways.
 
@@ -163,7 +168,7 @@ class GridVisualization(Block):
         """The fields of the step."""
 
         type: Literal["vision/grid_visualization@v1", "roboflow_core/grid_visualization@v1"]
-        images: Annotated[Reference, Accepts(LIST_OF_VALUES)] | list[Annotated[Reference, Accepts(IMAGE)]] = Field(
+        images: _Images | list[_Images] = Field(
             description="a list of images, such as collapsed crops, or several steps' images"
         )
         width: Value[Side] = 2560
@@ -171,9 +176,9 @@ class GridVisualization(Block):
 
     outputs = IMAGE_OUTPUT
 
-    def run(self, images: list[Image | None], width: int, height: int) -> Image:
+    def run(self, images: Any, width: int, height: int) -> Image:
         """The grid of one element, row by row; nothing gives an empty one."""
-        given = [image for image in images if image is not None]
+        given = list(_each(images))
         canvas = np.zeros((height, width, 3), np.uint8)
         columns = math.ceil(math.sqrt(len(given))) or 1
         lines = math.ceil(len(given) / columns) or 1
@@ -183,6 +188,17 @@ class GridVisualization(Block):
             top, bottom = height * line // lines, height * (line + 1) // lines
             _fit(image.bgr, canvas[top:bottom, left:right])
         return Image(canvas, origin=Origin.of_root(width, height, Plane("a grid of images")))
+
+
+def _each(images: Any) -> Iterator[Image]:
+    """The images of lists within lists, in order."""
+    if isinstance(images, Image):
+        yield images
+        return
+    if images is not None and not isinstance(images, (list, tuple)):
+        raise ValueError(f"a grid shows images, not {a(images)}; a list of images would fit")
+    for part in images or ():
+        yield from _each(part)
 
 
 def _fit(pixels: Any, cell: Any) -> None:

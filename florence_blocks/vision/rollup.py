@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.fields import Amount, Share
 from florence_blocks.vision.together import names_of, overlaps_of, together
-from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, Output, Value
+from workflow_engine.block import Accepts, AnyReference, Block, BlockManifest, DetectionsReference, Output, Value
 from workflow_engine.detections import Zones, moved, origin_of
-from workflow_engine.kinds import DETECTIONS, LIST_OF_VALUES
+from workflow_engine.kinds import DETECTIONS, LIST_OF_VALUES, STRING
 from workflow_engine.lazy import LazyModule
 from workflow_engine.origin import Origin
 
@@ -43,7 +43,9 @@ class DetectionsListRollup(Block):
         type: Literal["vision/detections_list_rollup@v1", "roboflow_core/detections_list_rollup@v1", "DetectionsListRollUp"]
         parent_detection: DetectionsReference = Field(description="the detections the crops were cut at")
         child_detections: AnyReference = Field(description="the list of what was found on each crop, in their order")
-        confidence_strategy: Value[Literal["max", "mean", "min"]] = Field("max", description="the confidence of what is joined")
+        confidence_strategy: Annotated[Value[Literal["max", "mean", "min"]], Accepts(STRING, LIST_OF_VALUES)] = Field(
+            "max", description="the confidence of what is joined"
+        )
         overlap_threshold: Value[Share] = Field(
             0.0, description="the least IoU of boxes or masks that are joined; 0: all that overlap"
         )

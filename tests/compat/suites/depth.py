@@ -11,6 +11,7 @@ from tests.compat.writing import (
     CROP,
     FOUND,
     IMAGE,
+    MASKS,
     NONE,
     ONE,
     RAMP,
@@ -52,6 +53,12 @@ def _exists(operator: str) -> dict[str, Any]:
 def _also(made: Case, **fields: Any) -> Case:
     """A case with more fields at the top of its definition."""
     return replace(made, definition={**made.definition, **fields})
+
+
+def _of_kind(made: Case, name: str, kind: str) -> Case:
+    """A case with another kind for an input."""
+    inputs = [{**item, "kind": [kind]} if item["name"] == name else item for item in made.definition["inputs"]]
+    return _also(made, inputs=inputs)
 
 
 def _gated(name: str, operator: str) -> Case:
@@ -151,6 +158,15 @@ CASES = (
         step("property_definition@v1", data=IMAGE, operations=[op("ExtractFrameMetadata", property_name="frame_number")]),
         out="$steps.s.output",
         image=[BLOCKS, RAMP],
+    ),
+    *(
+        _of_kind(
+            case(f"boxes of {kind}", step("bounding_box_visualization@v1", image=IMAGE, predictions=FOUND),
+                 out="$steps.s.image", image=BLOCKS, found=MASKS),
+            "found",
+            kind,
+        )
+        for kind in ("rle_instance_segmentation_prediction", "keypoint_detection_prediction")
     ),
     case("a literal text of JSON", step("json_parser@v1", raw_json='{"a": 1}', expected_fields=["a"]), out="$steps.s.a"),
     *(_straight(anchor) for anchor in ("", "ALL", "CENTER", "BOTTOM_CENTER", "TOP_LEFT")),
