@@ -158,11 +158,11 @@ def test_lines_of_images_that_are_not_given_stay_and_are_told(folder: Path) -> N
     assert texts(folder) == ["20 by x", "30 by x", "40 by x"]
 
 
-def test_one_image_given_twice_has_two_lines(folder: Path) -> None:
+def test_one_image_given_twice_has_one_line_and_is_there_already(folder: Path) -> None:
     again = ["run", "w.json", "images/i20.png", "images/i20.png", "--out", "out"]
     assert CliRunner().invoke(app, again).exit_code == 0
-    assert "0 results in out, 2 were there already" in CliRunner().invoke(app, [*again, "--resume"]).output
-    assert texts(folder) == ["20 by x", "20 by x"]
+    assert "0 results in out, 1 were there already" in CliRunner().invoke(app, [*again, "--resume"]).output
+    assert texts(folder) == ["20 by x"]
 
 
 def test_a_folder_that_holds_no_results_yet_is_begun_whatever_it_says(folder: Path) -> None:

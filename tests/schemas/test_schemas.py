@@ -57,7 +57,6 @@ def test_other_spellings_of_a_field_validate(validator: Any) -> None:
         definition(image="photo.jpg"),
         definition(type="vision/image_blurr@v1"),
         definition(name="a b"),
-        {**definition(), "stepz": []},
         {**definition(), "version": "2.0"},
         {**definition(), "inputs": [{"type": "WorkflowImag", "name": "image"}]},
     ],
