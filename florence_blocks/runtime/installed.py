@@ -6,8 +6,8 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-LEAST: Final = (4, 56)
-"""The first version with native Florence-2 classes."""
+LEAST: Final = (4, 57)
+"""The first version that was tried; native Florence-2 classes came with 4.56."""
 
 BEFORE: Final = (6, 0)
 """The first version that nobody has tried."""

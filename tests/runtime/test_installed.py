@@ -9,16 +9,16 @@ import pytest
 from florence_blocks.runtime import installed
 
 
-@pytest.mark.parametrize("there", ["4.56.0", "4.57.6", "5.0.0rc1", "5.23.0"])
+@pytest.mark.parametrize("there", ["4.57.0", "4.57.6", "5.0.0rc1", "5.23.0"])
 def test_versions_with_native_classes_fit(monkeypatch: pytest.MonkeyPatch, there: str) -> None:
     monkeypatch.setattr(installed, "version", lambda name: there)
     installed.check_transformers()
 
 
-@pytest.mark.parametrize("there", ["4.37.2", "4.55.4", "6.0.0", "6.1.dev0"])
+@pytest.mark.parametrize("there", ["4.37.2", "4.56.4", "6.0.0", "6.1.dev0"])
 def test_other_versions_are_told_with_what_would_fit(monkeypatch: pytest.MonkeyPatch, there: str) -> None:
     monkeypatch.setattr(installed, "version", lambda name: there)
-    with pytest.raises(ImportError, match=rf"transformers {there} do not fit .*pip install 'transformers>=4.56,<6'"):
+    with pytest.raises(ImportError, match=rf"transformers {there} do not fit .*pip install 'transformers>=4.57,<6'"):
         installed.check_transformers()
 
 
