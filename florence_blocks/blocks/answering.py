@@ -128,12 +128,13 @@ def ask(asked: Sequence[Asked | Exception]) -> list[Answer | Exception]:
 def _submitted(run: Run, model_id: str, requests: Sequence[Request]) -> Sequence[Pending | Exception]:
     """Requests on their way to a model, which is loaded if need be."""
     from florence_blocks.runtime import shared
+    from florence_blocks.runtime.forked import ForkedError
 
     def model() -> FlorenceModel:
         try:
             with loading(model_id):
                 return shared.shared_model(model_id)
-        except ValueError as error:  # a device, precision or memory that is not at hand
+        except (ValueError, ForkedError) as error:  # of this device, precision or process
             raise UnavailableError(str(error)) from error
 
     return shared.submitted(model, requests, customer=run, deadline=run.deadline, stopped=run.stopped)

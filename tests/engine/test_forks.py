@@ -83,6 +83,7 @@ def test_a_child_of_a_busy_process_has_pools_and_streams_of_its_own() -> None:
 def test_models_compute_in_children_that_were_forked_before_and_say_spawn_in_those_forked_after() -> None:
     program = """
         from florence_blocks import Florence2
+        from workflow_engine.errors import UnavailableError
         ocr = flow({"type": "florence/ocr@v1", "images": "$inputs.image"}, a="$steps.s0.text")
         model = None
 
@@ -92,7 +93,10 @@ def test_models_compute_in_children_that_were_forked_before_and_say_spawn_in_tho
                 print("answered", isinstance(loaded.ocr_image(images[0]), str))
             except RuntimeError as error:
                 print("told", error)
-            print([error.message for error in ocr.run(image=images[0]).report.errors])
+            try:
+                print("read", ocr.run(image=images).report.ok)
+            except UnavailableError as error:  # once, and not for every image
+                print("ended", error)
             print(len(blur.run(image=images).outputs), flush=True)
 
         def forked():
@@ -111,6 +115,10 @@ def test_models_compute_in_children_that_were_forked_before_and_say_spawn_in_tho
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), isinstance(model.ocr_image(images[0]), str))
     """
     answered, fine, first, told, failed, second, last = said(program).splitlines()
-    assert (answered, fine, first) == ("answered True", "[]", "24")
-    assert told.startswith("told") and all('get_context("spawn")' in line for line in (told, failed))
+    assert (answered, fine, first) == ("answered True", "read True", "24")
+    assert (
+        told.startswith("told")
+        and failed.startswith("ended")
+        and all('get_context("spawn")' in line for line in (told, failed))
+    )
     assert (second, last) == ("24", "0 True")
