@@ -74,7 +74,7 @@ EXHIBITS = (
     Exhibit("caption_ground_segment", scene(41, shapes=3, words=1)),
     Exhibit("outline_everything", scene(46, shapes=4, words=0)),
     Exhibit("read_a_document", scene(46, shapes=0, words=2)),
-    Exhibit("count_behind_a_gate", scene(41, shapes=3, words=1), {"classes": ["star"]}),
+    Exhibit("count_behind_a_gate", scene(56, shapes=4, words=0), {"classes": ["square", "circle"]}),
     Exhibit("classify_proposals", scene(47, shapes=3, words=1)),
     Exhibit("blur_what_a_phrase_names", scene(48, shapes=3, words=0), {"phrase": "the star"}),
     Exhibit("large_image_in_slices", wide),
