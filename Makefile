@@ -25,7 +25,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 schemas: $(VENV)/installed
 	$(BIN)/workflow schema --out schemas
