@@ -122,7 +122,7 @@ WITHIN = "steps[0].workflow_definition"
         (lambda d: d["steps"][0]["parameter_bindings"].update(sise=3),
          ["steps[0].parameter_bindings.sise: the inner workflow has no such input (did you mean `size`?)"]),
         (lambda d: _inside(d)["steps"][0].update(kernel_size=-1),
-         [f"{WITHIN}.steps[0].kernel_size: input should be greater than or equal to 1; got -1"]),
+         [f"{WITHIN}.steps[0].kernel_size: input should be greater than 0; got -1"]),
         (lambda d: _inside(d)["steps"][1].update(image="$inputs.photo"),
          [f"{WITHIN}.steps[1].image: no input `photo` (`$inputs.photo`) of the inner workflow (inputs: `image`, `size`)"]),
         (lambda d: _inside(d).pop("version"), [f'{WITHIN}.version: missing; "1.0" would fit']),

@@ -449,7 +449,7 @@ def test_masks_of_slices_are_stitched_the_first_slice_included() -> None:
         {"type": "vision/image_slicer@v1", "name": "slices", "image": ON_ROOT, "slice_width": 60, "slice_height": 40},
         {"type": "test/find_red@v1", "name": "find", "image": "$steps.slices.slices"},
         {"type": "vision/detections_stitch@v1", "name": "all", "reference_image": ON_ROOT,
-         "predictions": "$steps.find.predictions", "overlap_filtering_strategy": "nms"},
+         "predictions": "$steps.find.predictions"},
     ]  # fmt: skip
     found = run(steps, {"all": "$steps.all.predictions"})["all"]
     assert found.mask.shape[1:] == (80, 120)
