@@ -255,7 +255,7 @@ def test_blocks_lists_all_and_shows_one() -> None:
     listed = workflow("blocks").stdout
     assert "florence/object_detection@v1" in listed and "vision/dynamic_crop@v1" in listed
     shown = workflow("blocks", "DynamicCrop").stdout
-    assert "padding  (default 0)  integer at least 0, or a reference" in shown and "crops  image" in shown
+    assert "padding  (default 0)  integer at least 0 at most 1000000, or a reference" in shown and "crops  image" in shown
     assert json.loads(workflow("blocks", "florence/ocr@v1", "--json").stdout)["outputs"] == {
         "text": ["string", "language_model_output"],
         "confidence": ["float_zero_to_one"],
