@@ -17,6 +17,8 @@ from florence_blocks.runtime import checkpoint as checkpoints
 from florence_blocks.runtime.adapters import CONFIG, WEIGHTS
 from florence_blocks.runtime.former import native_name
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # peft has much to say of adapters as odd as these
+
 REMOTE = {  # native name: name in the remote code
     "model.language_model.decoder.layers.0.self_attn.out_proj": "language_model.model.decoder.layers.0.self_attn.out_proj",
     "model.language_model.encoder.layers.1.fc1": "language_model.model.encoder.layers.1.fc1",
