@@ -68,6 +68,11 @@ class Zones(list[Any]):
         self.origin = origin
 
 
+def polygons(zones: Any) -> list[Any]:
+    """The polygons of a zone, `[(x, y), ...]`, or of several."""
+    return [zones] if len(zones) and isinstance(zones[0][0], (int, float)) else list(zones)
+
+
 class PlacedPoint(tuple[float, float]):
     """A point (x, y) in the pixels of a view.
 
@@ -119,12 +124,9 @@ def holds_placed(value: Any, depth: int = 0) -> bool:
         return False
     if is_placed(value):
         return True
-    if depth > MAX_DEPTH or not isinstance(value, (dict, list, tuple)):
+    if depth > MAX_DEPTH:
         return False
-    for item in value.values() if isinstance(value, dict) else value:
-        if type(item) not in _SCALARS and holds_placed(item, depth + 1):
-            return True
-    return False
+    return any(type(item) not in _SCALARS and holds_placed(item, depth + 1) for item in _parts(value))
 
 
 def placed_values(value: Any) -> Iterator[Any]:
@@ -132,7 +134,7 @@ def placed_values(value: Any) -> Iterator[Any]:
     if is_placed(value):
         yield value
     elif holds_placed(value):
-        for item in value.values() if isinstance(value, dict) else value:
+        for item in _parts(value):
             yield from placed_values(item)
 
 
@@ -142,10 +144,21 @@ def each_placed(value: Any, change: Callable[[Any], Any]) -> Any:
         return change(value)
     if not holds_placed(value):
         return value
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: each_placed(item, change) for key, item in value.items()}
-    changed = [each_placed(item, change) for item in value]
+    changed = [each_placed(item, change) for item in _parts(value)]
     return tuple(changed) if isinstance(value, tuple) else changed
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What lies in a list, a dict, or an array of Python objects; nothing lies in anything else."""
+    if isinstance(value, (list, tuple)):
+        return value
+    if isinstance(value, Mapping):
+        return value.values()
+    if getattr(getattr(value, "dtype", None), "hasobject", False):
+        return list(value.ravel())
+    return ()
 
 
 def to_root(value: Any) -> Any:

@@ -11,7 +11,7 @@ from florence_blocks.vision.detection import read_property, rows, select
 from florence_blocks.vision.expression import Where
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT, Amount, Positions, Share
 from florence_blocks.vision.operations import Chain, OperationsManifest, QueryError, operated
-from florence_blocks.vision.zones import ZONE_PIXELS, Point, Zone, met, within
+from florence_blocks.vision.zones import ZONE_PIXELS, Area, met, within
 from workflow_engine.block import Block, DetectionsReference, Value
 from workflow_engine.lazy import LazyModule
 
@@ -43,7 +43,7 @@ class DetectionsFilter(Block):
         min_confidence: Value[Share | None] = Field(None, description="the least confidence to keep")
         min_area: Value[Amount | None] = Field(None, description="the least area in pixels to keep")
         max_area: Value[Amount | None] = Field(None, description="the largest area in pixels to keep")
-        zone: Value[Zone | None] = Field(None, description=f"the polygon to keep: {ZONE_PIXELS}")
+        zone: Value[Area | None] = Field(None, description=f"the polygon to keep, or several: {ZONE_PIXELS}")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
 
     outputs = DETECTIONS_OUTPUT
@@ -56,7 +56,7 @@ class DetectionsFilter(Block):
         min_confidence: float | None,
         min_area: float | None,
         max_area: float | None,
-        zone: list[Point] | None,
+        zone: Any,
         zone_anchor: Positions,
         operations: Chain | None,
         operations_parameters: dict[str, Any],

@@ -26,7 +26,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from florence_blocks.vision.equality import same
-from workflow_engine.detections import PlacedPoint, Zones
+from workflow_engine.detections import PlacedPoint, Zones, polygons
 from workflow_engine.errors import UNKNOWN_FIELD, a, did_you_mean, listing
 from workflow_engine.language import said
 from workflow_engine.lazy import LazyModule
@@ -215,15 +215,16 @@ def check_names(asked: Iterable[str], given: Iterable[str], inside: str) -> None
 
 
 def _in_zone(point: Any, zone: Any) -> bool:
-    """Whether a point (x, y) lies within a polygon, not on its edge.
+    """Whether a point (x, y) lies within a polygon, or one of several, not on its edge.
 
-    The polygon is in the pixels of the image that went into the run, unless a step made it, for then it was brought to the
-    detections.
+    The polygons are in the pixels of the image that went into the run, unless a step made them, for then they were brought to
+    the detections.
     """
     if isinstance(point, PlacedPoint) and not isinstance(zone, Zones):
         point = point.on_root
-    corners = np.array(zone, dtype=np.float32)
-    return cv2.pointPolygonTest(corners, (float(point[0]), float(point[1])), measureDist=False) > 0
+    x, y = float(point[0]), float(point[1])
+    corners = [np.array(polygon, dtype=np.float32) for polygon in polygons(zone)]
+    return any(cv2.pointPolygonTest(polygon, (x, y), measureDist=False) > 0 for polygon in corners)
 
 
 def _within(value: Any, sequence: Any) -> bool:

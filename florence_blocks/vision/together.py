@@ -139,19 +139,37 @@ def cleared(
         return found
     if overlap == "wbf":
         return fused(found, least, measure=measure, class_agnostic=class_agnostic, sources=sources)
+    agnostic, metric = class_agnostic or found.class_id is None, _metric(measure)
+    if overlap == "nms":
+        chosen = partial(sv.Detections.with_nms, threshold=least, class_agnostic=agnostic, overlap_metric=metric)
+        return _chosen(found, chosen, whole=measure == "ios")
     kept = select(found, list(range(len(found))))
     if found.confidence is None:
         kept.confidence = np.linspace(1, 0.5, len(found))
-    agnostic, metric = class_agnostic or found.class_id is None, _metric(measure)
-    if overlap == "nms":
-        kept = kept.with_nms(threshold=least, class_agnostic=agnostic, overlap_metric=metric)
-    else:
-        joined = partial(sv.Detections.with_nmm, threshold=least, class_agnostic=agnostic, overlap_metric=metric)
-        kept = _joined(kept, joined, again=measure == "ios")
+    joined = partial(sv.Detections.with_nmm, threshold=least, class_agnostic=agnostic, overlap_metric=metric)
+    kept = _joined(kept, joined, again=measure == "ios")
     if found.confidence is None:
         kept.confidence = None
     kept.metadata.update(found.metadata)
     return kept
+
+
+def _chosen(found: sv.Detections, choose: Callable[..., sv.Detections], *, whole: bool) -> sv.Detections:
+    """The surest of what overlaps, in the order they came; a confidence that is not known (NaN) is the least.
+
+    Args:
+        found: the detections.
+        choose: non-maximum suppression.
+        whole: whether of equally sure ones the largest is meant, not a part of it.
+    """
+    count = len(found)
+    scores = np.linspace(1, 0.5, count) if found.confidence is None else np.nan_to_num(found.confidence, nan=-1)
+    sizes = found.box_area if whole else np.zeros(count)
+    order = np.lexsort((-np.arange(count), -sizes, -scores))
+    ranked = select(found, order.tolist())
+    ranked.confidence = np.linspace(1, 0.5, count)
+    left = np.isin(ranked.confidence, choose(ranked).confidence)
+    return select(found, np.sort(order[left]).tolist())
 
 
 def _joined(found: sv.Detections, join: Callable[..., sv.Detections], *, again: bool) -> sv.Detections:

@@ -12,7 +12,7 @@ from pydantic import Field
 from florence_blocks.vision.detection import select
 from florence_blocks.vision.fields import Length, Positions, Positive, Share
 from florence_blocks.vision.lines import CountingLine
-from florence_blocks.vision.zones import Line, Point, Zone, met, within
+from florence_blocks.vision.zones import Area, Line, met, within
 from workflow_engine.block import AnyReference, Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
 from workflow_engine.kinds import DETECTIONS, INTEGER
@@ -184,7 +184,7 @@ class TimeInZone(Block):
         type: Literal["vision/time_in_zone@v1", "roboflow_core/time_in_zone@v3", "roboflow_core/time_in_zone@v2",
                       "roboflow_core/time_in_zone@v1"]  # fmt: skip
         image: ImageReference = Field(description="the frame")
-        zone: Value[Zone | list[Zone]] = Field(description="corners (x, y) of the polygon, or of each of several")
+        zone: Value[Area] = Field(description="corners (x, y) of the polygon, or of each of several")
         triggering_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
         remove_out_of_zone_detections: Value[bool] = Field(True, description="whether what is outside is left out")
         reset_out_of_zone_detections: Value[bool] = Field(True, description="whether who comes back starts from zero")
@@ -201,7 +201,7 @@ class TimeInZone(Block):
         image: Image,
         metadata: Any,
         detections: sv.Detections,
-        zone: list[Point] | list[list[Point]],
+        zone: Any,
         triggering_anchor: Positions,
         remove_out_of_zone_detections: bool,
         reset_out_of_zone_detections: bool,
@@ -212,7 +212,7 @@ class TimeInZone(Block):
             raise ValueError(
                 "this image carries no time; the frames of a video do (`workflow run --video`, `workflow_engine.Video`)"
             )
-        inside = _within_any(*met(detections, zone, image), triggering_anchor)
+        inside = within(*met(detections, zone, image), triggering_anchor)
         times = []
         for track, there in zip(_tracks(detections), inside, strict=True):
             if there:
@@ -225,10 +225,3 @@ class TimeInZone(Block):
         timed = select(detections, kept)
         timed.data[TIME_IN_ZONE] = np.array([times[place] for place in kept], dtype=float)
         return timed
-
-
-def _within_any(detections: sv.Detections, zones: list[Any], anchor: Positions) -> list[bool]:
-    """Whether every detection lies within the zone, or one of several."""
-    several = [zones] if zones and isinstance(zones[0][0], (int, float)) else zones
-    inside = [within(detections, zone, anchor) for zone in several]
-    return [any(answers) for answers in zip(*inside, strict=True)] if inside else [False] * len(detections)

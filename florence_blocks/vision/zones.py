@@ -14,7 +14,7 @@ from florence_blocks.vision.fields import IMAGE_OUTPUT, Coordinate, LetterScale,
 from florence_blocks.vision.lines import write_beside
 from workflow_engine.block import Block, BlockManifest, DetectionsReference, ImageReference, Output, Value
 from workflow_engine.data import Image
-from workflow_engine.detections import Zones, onto, origin_of, to_root
+from workflow_engine.detections import Zones, onto, origin_of, polygons, to_root
 from workflow_engine.kinds import DETECTIONS, DICTIONARY, INTEGER
 from workflow_engine.lazy import LazyModule
 
@@ -30,16 +30,18 @@ else:
 Point: TypeAlias = tuple[Coordinate, Coordinate]
 Zone: TypeAlias = Annotated[list[Point], Field(min_length=3)]
 """The corners (x, y) of a polygon, in pixels."""
+Area: TypeAlias = Zone | list[Zone]
+"""A polygon, or several, such as those of `dynamic_zone`: what lies in one of them lies in the area."""
 ZONE_PIXELS: Final = "corners (x, y) in pixels of the image that went in"
 Line: TypeAlias = tuple[Point, Point]
 """The two ends (x, y) of a line, in pixels."""
 
 
-def within(found: sv.Detections, zone: list[Point], anchor: Positions) -> list[bool]:
-    """Whether the anchor of every detection lies within a polygon or on its edge."""
-    polygon = np.array(zone, dtype=np.float32)
+def within(found: sv.Detections, area: Any, anchor: Positions) -> list[bool]:
+    """Whether the anchor of every detection lies within a polygon of an area or on its edge."""
+    several = [np.array(zone, dtype=np.float32) for zone in polygons(area)]
     points = found.get_anchors_coordinates(getattr(sv.Position, anchor)).tolist()
-    return [cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for x, y in points]
+    return [any(cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for polygon in several) for x, y in points]
 
 
 def met(found: sv.Detections, zone: Any, image: Image | None = None) -> tuple[sv.Detections, Any]:
@@ -72,14 +74,12 @@ class DetectionsCount(Block):
         type: Literal["vision/detections_count@v1"]
         predictions: DetectionsReference
         classes: Value[list[ClassName] | None] = Field(None, description="the names to count, listed even where none is there")
-        zone: Value[Zone | None] = Field(None, description=f"the polygon to count in: {ZONE_PIXELS}")
+        zone: Value[Area | None] = Field(None, description=f"the polygon to count in, or several: {ZONE_PIXELS}")
         zone_anchor: Value[Positions] = Field("CENTER", description="the point of a detection that lies within the zone")
 
     outputs = {"count": Output(INTEGER), "per_class": Output(DICTIONARY), "predictions": Output(*DETECTIONS)}
 
-    def run(
-        self, predictions: sv.Detections, classes: list[str] | None, zone: list[Point] | None, zone_anchor: Positions
-    ) -> dict[str, Any]:
+    def run(self, predictions: sv.Detections, classes: list[str] | None, zone: Any, zone_anchor: Positions) -> dict[str, Any]:
         """How many there are on one image, and which."""
         inside = [True] * len(predictions) if zone is None else within(*met(predictions, zone), zone_anchor)
         names = [cleaned(str(name)) for name in predictions.data.get("class_name", [""] * len(predictions))]
@@ -90,7 +90,7 @@ class DetectionsCount(Block):
 
 
 class PolygonZoneVisualization(Block):
-    """Tint a polygon, such as the zone of a counter.
+    """Tint a polygon, such as the zone of a counter, or several.
 
     `{"type": "vision/polygon_zone_visualization@v1", "name": "drawn", "image": "$inputs.image",
     "zone": [[0, 0], [80, 0], [80, 160], [0, 160]]}`
@@ -101,7 +101,7 @@ class PolygonZoneVisualization(Block):
 
         type: Literal["vision/polygon_zone_visualization@v1", "roboflow_core/polygon_zone_visualization@v1"]
         image: ImageReference = either("image", "images")
-        zone: Value[Zone] = Field(description="corners (x, y) of the polygon")
+        zone: Value[Area] = Field(description="corners (x, y) of the polygon, or of each of several")
         color: Value[str] = "#5bb573"
         opacity: Value[Share] = 0.3
         copy_image: Value[bool] = Field(True, description="accepted for other runtimes; drawing always happens on a copy")
@@ -109,11 +109,12 @@ class PolygonZoneVisualization(Block):
     outputs = IMAGE_OUTPUT
     parallel = True
 
-    def run(self, image: Image, zone: list[Point], color: str, opacity: float, copy_image: bool) -> Image:
+    def run(self, image: Image, zone: Any, color: str, opacity: float, copy_image: bool) -> Image:
         """The image of one element with its zone."""
         canvas = image.bgr.copy()
         cover = canvas.copy()
-        cv2.fillPoly(cover, [np.rint(zone).astype(np.int32)], colour(color).as_bgr(), cv2.LINE_AA)
+        for polygon in polygons(zone):
+            cv2.fillPoly(cover, [np.rint(polygon).astype(np.int32)], colour(color).as_bgr(), cv2.LINE_AA)
         return image.derive(np.asarray(cv2.addWeighted(cover, opacity, canvas, 1 - opacity, 0), np.uint8))
 
 

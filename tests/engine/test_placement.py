@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, Literal
 
 import cv2
@@ -391,9 +392,10 @@ def test_a_grid_of_images_is_no_view_of_them() -> None:
     "nest",
     [
         lambda found: found, lambda found: [found], lambda found: {"a": found}, lambda found: [{"a": [found, {"b": found}]}],
-        lambda found: (found, 1, "text", None),
+        lambda found: (found, 1, "text", None), lambda found: MappingProxyType({"a": [found]}),
+        lambda found: object_array([found, {"a": found}]),
     ],
-    ids=["plain", "list", "dict", "deep", "tuple"],
+    ids=["plain", "list", "dict", "deep", "tuple", "mapping", "array"],
 )  # fmt: skip
 def test_any_nesting_of_detections_leaves_in_root_coordinates(nest: Any) -> None:
     class Nest(Block):

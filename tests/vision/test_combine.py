@@ -153,6 +153,23 @@ def test_a_part_within_another_box_is_that_thing_by_every_strategy(overlap: Any)
     assert len(cleared(nested, overlap, 0.6)) == 3 and len(cleared(nested, overlap, 0.6, measure="ios")) == 2
 
 
+def test_of_equally_sure_boxes_the_whole_is_kept_not_its_part() -> None:
+    for order in ([0, 1, 2], [2, 1, 0]):
+        boxes = np.array([[0, 0, 40, 20], [30, 0, 40, 20], [0, 0, 12, 20]], float)[order]
+        found = sv.Detections(xyxy=boxes, confidence=np.full(3, 0.9), class_id=np.zeros(3, int))
+        assert cleared(found, "nms", 0.5, measure="ios").xyxy.tolist() == [[0, 0, 40, 20]]
+
+
+def test_a_confidence_that_is_not_known_does_not_win() -> None:
+    found = sv.Detections(
+        xyxy=np.array([[0, 0, 10, 10], [0, 0, 10, 11], [50, 0, 60, 10]], float),
+        confidence=np.array([np.nan, 0.2, np.nan]), class_id=np.zeros(3, int),
+    )  # fmt: skip
+    kept = cleared(found, "nms", 0.5)
+    assert kept.xyxy.tolist() == [[0, 0, 10, 11], [50, 0, 60, 10]]
+    assert kept.confidence[0] == 0.2 and np.isnan(kept.confidence[1])
+
+
 @pytest.mark.parametrize(("kind", "wanted"), [("vision", ("nmm", "ios", 0.3)), ("roboflow_core", ("nms", "iou", 0.3))])
 def test_stitching_joins_parts_unless_it_is_that_of_another_runtime(kind: str, wanted: tuple[Any, ...]) -> None:
     made = DetectionsStitch.Manifest.model_validate({

@@ -173,6 +173,26 @@ def test_counts_are_per_class_and_within_a_zone() -> None:
     assert count("predictions", zone=left).data["class_name"].tolist() == ["star"]
 
 
+def test_zones_that_a_step_made_are_counted_in_kept_asked_about_and_drawn() -> None:
+    asked = {"type": "DetectionsFilter", "filter_operation": {"type": "StatementGroup", "statements": [{
+        "type": "BinaryStatement", "comparator": {"type": "(Detection) in zone"},
+        "left_operand": {"type": "DynamicOperand",
+                         "operations": [{"type": "ExtractDetectionProperty", "property_name": "center"}]},
+        "right_operand": {"type": "DynamicOperand", "operand_name": "zones"}}]}}  # fmt: skip
+    made = {"type": "vision/dynamic_zone@v1", "name": "made", "predictions": "$inputs.d", "required_number_of_vertices": 4}
+    before, zones = [made], "$steps.made.zones"
+    every = len(run(before, zones))
+    assert every > 1
+    assert run([*before, step("detections_count", predictions="$inputs.d", zone=zones)], "$steps.s.count") == every
+    assert len(run([*before, step("detections_filter", predictions="$inputs.d", zone=zones)], "$steps.s.predictions")) == every
+    query = step("detections_filter", predictions="$inputs.d", operations=[asked], operations_parameters={"zones": zones})
+    assert len(run([*before, query], "$steps.s.predictions")) == every
+    drawn = run([*before, step("polygon_zone_visualization", image="$inputs.image", zone=zones)], "$steps.s.image").array
+    changed = (drawn != PIXELS).any(axis=2)
+    for x, y in found().get_anchors_coordinates(sv.Position.CENTER).astype(int):
+        assert changed[y, x]
+
+
 def test_a_zone_of_two_corners_is_told_when_the_workflow_is_compiled() -> None:
     with pytest.raises(WorkflowDefinitionError, match=r"zone.*at least 3 items"):
         count("count", zone=[[0, 0], [1, 1]])
