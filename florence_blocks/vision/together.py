@@ -163,12 +163,13 @@ def _chosen(found: sv.Detections, choose: Callable[..., sv.Detections], *, whole
         whole: whether of equally sure ones the largest is meant, not a part of it.
     """
     count = len(found)
-    scores = np.linspace(1, 0.5, count) if found.confidence is None else np.nan_to_num(found.confidence, nan=-1)
-    sizes = found.box_area if whole else np.zeros(count)
+    ranks = np.linspace(1, 0.5, count)
+    scores = ranks if found.confidence is None else np.nan_to_num(np.asarray(found.confidence, float), nan=-1)
+    sizes = np.asarray(found.box_area, float) if whole else np.zeros(count)
     order = np.lexsort((-np.arange(count), -sizes, -scores))
     ranked = select(found, order.tolist())
-    ranked.confidence = np.linspace(1, 0.5, count)
-    left = np.isin(ranked.confidence, choose(ranked).confidence)
+    ranked.confidence = ranks
+    left = np.isin(ranks, np.asarray(choose(ranked).confidence))
     return select(found, np.sort(order[left]).tolist())
 
 
