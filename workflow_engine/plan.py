@@ -89,7 +89,7 @@ class Viewing:
 class Pace:
     """How long the elements of a step take, learnt from its runs: the longest of late, which fades with every faster run."""
 
-    _FADING = 0.9
+    _FADING = 0.5
 
     def __init__(self) -> None:
         self._seconds: float | None = None

@@ -69,7 +69,7 @@ def test_a_report_shows_graph_pictures_values_and_times(tmp_path: Path) -> None:
         assert said in seen["text"]
     assert seen["headings"] == ["s41.png"], "the steps of the first image alone"
     assert seen["tiles"] == 2 + seen["crops"] and seen["crops"] >= 3, "every image at a glance, and every crop with its texts"
-    for fact in ("date", "packages", "parameters", "models", "florence-2-demo"):
+    for fact in ("date", "packages", "parameters", "weights", "florence-2-demo"):
         assert fact in seen["text"]
 
 

@@ -57,7 +57,7 @@ def facts_of(workflow: Workflow, parameters: Mapping[str, Any], image_input: str
         "packages": ", ".join(identity["packages"]),
         "parameters": _listed(identity["parameters"]),
         "settings": _listed({name: value for name, value in identity["settings"].items() if value is not None}),
-        "models": "; ".join(_listed(json.loads(model)) for model in sorted(models)),
+        "weights": "; ".join(_listed(json.loads(model)) for model in sorted(models)),
     }
     return {name: fact for name, fact in facts.items() if fact}
 
