@@ -162,6 +162,14 @@ COORDINATES = (
         ("dynamic_crop of another picture",),
     ),
     Difference(
+        "Zones and lines",
+        "They are in the pixels of the image that their step takes, and in steps without one (filters, counts, the query "
+        "language) in those of the image that went in; zones that a step made move with their view.",
+        "They are compared with the numbers of the detections, whatever those were found on.",
+        "Here, for resized copies, slices and crops that differ from image to image; for a part that is always the same, "
+        "coordinates of the part are as good, and a filter that has them has to be given those of the image instead.",
+    ),
+    Difference(
         "Crops at the edge",
         "A box that leaves its image is cut to it.",
         "A negative edge counts from the other side of the image and gives no crop.",
