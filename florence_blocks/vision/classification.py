@@ -28,29 +28,50 @@ def read_classification(value: Any, name: Property) -> Any:
 
 
 def _top(value: Mapping[str, Any]) -> Any:
-    return value["top"] if "top" in value else list(value.get("predicted_classes", []))
+    return value["top"] if "top" in value else predicted(value)
 
 
 def _confidence(value: Mapping[str, Any]) -> Any:
-    return value["confidence"] if "confidence" in value else _predicted(value)
+    return value["confidence"] if "confidence" in value else _confidences(value)
 
 
 def _single_confidence(value: Mapping[str, Any]) -> Any:
-    return value["confidence"] if "confidence" in value else max(_predicted(value), default=0.0)
+    return value["confidence"] if "confidence" in value else max(filter(None, _confidences(value)), default=0.0)
 
 
-def _predicted(value: Mapping[str, Any]) -> list[Any]:
-    """The confidences of the labels that were predicted."""
-    return [value["predictions"][name]["confidence"] for name in value.get("predicted_classes", [])]
+def predicted(value: Mapping[str, Any]) -> list[Any]:
+    """The labels that were predicted."""
+    return list(value.get("predicted_classes") or [])
+
+
+def _confidences(value: Mapping[str, Any]) -> list[Any]:
+    """The confidences of the labels that were predicted; None of one that is not listed."""
+    sure = {row["class"]: row["confidence"] for row in rows(value)}
+    return [sure.get(name) for name in predicted(value)]
 
 
 def rows(value: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every class as `{"class", "class_id", "confidence"}`: in the order given, those of several labels by their ids."""
-    predictions = value.get("predictions") or []
-    if isinstance(predictions, Mapping):
-        named = [{"class": name, **told} for name, told in predictions.items()]
-        return sorted(named, key=lambda row: row["class_id"])
-    return list(predictions)
+    """Every class as `{"class", "class_id", "confidence"}`: in the order given, those of several labels by their ids.
+
+    What is not told of a class is None; without ids the order is that given.
+
+    Raises:
+        ValueError: a class is told of in another form.
+    """
+    given = value.get("predictions") or []
+    if not isinstance(given, Mapping):
+        return [_row(told, f"predictions[{place}]") for place, told in enumerate(given)]
+    listed = [_row(told, f"predictions.{name}", **{"class": name}) for name, told in given.items()]
+    return sorted(listed, key=lambda row: (row["class_id"] is None, row["class_id"] or 0))
+
+
+def _row(told: Any, where: str, **named: Any) -> dict[str, Any]:
+    """A class; just a number is its confidence."""
+    if isinstance(told, (int, float)) or told is None:
+        told = {"confidence": told}
+    if not isinstance(told, Mapping):
+        raise ValueError(f'{where}: {a(told)}; {{"confidence", "class_id"}} would fit')
+    return {"class": None, "class_id": None, "confidence": None, **told, **named}
 
 
 _PROPERTIES: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
@@ -71,7 +92,7 @@ def leading(value: Mapping[str, Any]) -> tuple[str | None, int | None, float | N
         top = value["top"] or None
         own = next((row for row in rows(value) if row.get("class") == top), {})
         return top, own.get("class_id"), own.get("confidence", value.get("confidence"))
-    if not value.get("predicted_classes"):
+    if not predicted(value):
         return None, None, None
-    surest = max(rows(value), key=lambda row: float(row["confidence"]))
-    return surest["class"], surest.get("class_id"), surest["confidence"]
+    surest = max(rows(value), key=lambda row: float(row["confidence"] or 0), default={"class": predicted(value)[0]})
+    return surest["class"], surest.get("class_id"), surest.get("confidence")

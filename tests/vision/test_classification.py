@@ -44,6 +44,30 @@ def test_labels_that_are_of_no_class_asked_for_are_all_there() -> None:
     assert asked("all_classes", others) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("value", "classes", "sure", "single"),
+    [
+        (
+            {"predicted_classes": ["b"], "predictions": {"b": {"confidence": 0.9}, "a": {"confidence": 0.1}}},
+            ["b", "a"],
+            [0.9],
+            0.9,
+        ),
+        ({"predicted_classes": ["b"], "predictions": {"b": 0.9, "a": 0.1}}, ["b", "a"], [0.9], 0.9),
+        ({"predicted_classes": ["c", "b"], "predictions": {"b": {"confidence": None}}}, ["b"], [None, None], 0.0),
+        ({"predicted_classes": None, "predictions": {"a": {"confidence": 0.4, "class_id": 0}}}, ["a"], [], 0.0),
+    ],
+)
+def test_classifications_of_other_programs_may_tell_less(value: Any, classes: Any, sure: Any, single: Any) -> None:
+    names = ("all_classes", "top_class_confidence", "top_class_confidence_single")
+    assert [asked(name, value) for name in names] == [classes, sure, single]
+
+
+def test_a_class_told_of_in_another_form_is_told() -> None:
+    with pytest.raises(QueryError, match=r"predictions\.a: a text; .*would fit"):
+        asked("all_classes", {"predicted_classes": ["a"], "predictions": {"a": "sure"}})
+
+
 @pytest.mark.parametrize("value", ["dog", None, {}, [ONE], 3])
 def test_what_is_no_classification_is_told(value: Any) -> None:
     with pytest.raises(QueryError, match=r"ClassificationPropertyExtract cannot take .*is no classification"):
