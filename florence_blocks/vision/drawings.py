@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from florence_blocks.vision.detection import select
 from florence_blocks.vision.draw import DrawBlock, Drawing, block_of, colour
 from florence_blocks.vision.fields import Kernel, LetterScale, Positions, Positive, Share, Thickness
 from florence_blocks.vision.label_places import spread
@@ -176,10 +177,11 @@ def _tracked(found: sv.Detections, size: tuple[int, int], **_: Any) -> sv.Detect
 
 
 def _scored(found: sv.Detections, size: tuple[int, int], **_: Any) -> sv.Detections:
-    """Detections as they are, if they have confidences."""
+    """Detections whose confidences are known, if they have any."""
     if found.confidence is None:
         raise ValueError("these detections have no confidences; those of florence/object_detection@v1 would fit")
-    return found
+    unknown = np.isnan(found.confidence)
+    return select(found, np.flatnonzero(~unknown).tolist()) if unknown.any() else found
 
 
 def _bars(color: Any, lookup: Any, position: str, border_color: str, **own: Any) -> Any:

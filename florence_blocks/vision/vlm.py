@@ -14,7 +14,7 @@ from uuid import uuid4
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from florence_blocks.names import ClassName
+from florence_blocks.names import ClassList, ClassName, cleaned
 from florence_blocks.vision.fields import DETECTIONS_OUTPUT
 from florence_blocks.vision.json_texts import objects, payload
 from florence_blocks.vision.vlm_boxes import MODELS, boxes_of, is_detection, share
@@ -83,14 +83,14 @@ def _classified(answer: Any, classes: list[str]) -> dict[str, Any] | None:
     if not isinstance(answer, dict):
         return None
     if "class_name" in answer and "confidence" in answer:
-        return _one(str(answer["class_name"]), share(answer["confidence"]), classes)
+        return _one(cleaned(str(answer["class_name"])), share(answer["confidence"]), classes)
     if "predicted_classes" not in answer:
         return None
     scores: dict[str, float] = {}
     for row in answer["predicted_classes"]:
-        name = str(row["class"])
+        name = cleaned(str(row["class"]))
         scores[name] = max(share(row["confidence"]), scores.get(name, 0.0))
-    numbers = {**_numbers(classes), **{name: -1 for name in scores if name not in classes}}
+    numbers = {**ClassList.of(classes).places, **{name: -1 for name in scores if name not in classes}}
     return {
         "predictions": {name: {"confidence": scores.get(name, 0.0), "class_id": number} for name, number in numbers.items()},
         "predicted_classes": list(scores),
@@ -98,16 +98,12 @@ def _classified(answer: Any, classes: list[str]) -> dict[str, Any] | None:
 
 
 def _one(top: str, confidence: float | None, classes: list[str]) -> dict[str, Any]:
-    numbers = {**({} if top in classes else {top: -1}), **_numbers(classes)}
+    numbers = {**({} if top in classes else {top: -1}), **ClassList.of(classes).places}
     predictions = [
         {"class": name, "class_id": number, "confidence": confidence if name == top or confidence is None else 0.0}
         for name, number in numbers.items()
     ]
     return {"predictions": predictions, "top": top, "confidence": confidence}
-
-
-def _numbers(classes: list[str]) -> dict[str, int]:
-    return {name: number for number, name in enumerate(classes)}
 
 
 def _label(row: Mapping[str, Any]) -> str:
@@ -208,7 +204,7 @@ def _detected(answer: Mapping[str, Any], classes: list[str] | None, task: str) -
 def _number(name: str, classes: list[str] | None, task: str) -> int:
     """The number of a class: its place among those that were looked for, or one that every answer gives its name."""
     if task == "open-vocabulary-object-detection":
-        return classes.index(name) if classes and name in classes else -1
+        return ClassList.of(classes or []).places.get(cleaned(name), -1)
     if task in ("object-detection", "phrase-grounded-object-detection"):
         return int(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:9], 16) % 10_000
     return 0

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from florence_blocks.names import ClassList, cleaned
 from workflow_engine.checked import number
 from workflow_engine.detection_rows import Box, ordered
 from workflow_engine.detections import object_array
@@ -193,8 +194,8 @@ def boxes_of(model: Model, answer: Any, classes: Sequence[str], size: Size) -> s
         ValueError, TypeError, KeyError: the answer is of another shape.
     """
     found = [(box, row) for row in _rows(model, answer) if (box := _box(model, row, size)) is not None]
-    names = [next((str(row[key]) for key in model.labels if row.get(key) not in (None, "")), "unknown") for _, row in found]
-    numbers = {name: place for place, name in enumerate(classes)}
+    names = [_name(model, row) for _, row in found]
+    numbers = ClassList.of(classes).places
     scores = [1.0 if model.lenient else share(row.get("confidence", 1.0)) for _, row in found]
     return sv.Detections(
         xyxy=np.array([box for box, _ in found], float).reshape(-1, 4).round(),
@@ -202,6 +203,12 @@ def boxes_of(model: Model, answer: Any, classes: Sequence[str], size: Size) -> s
         class_id=np.array([numbers.get(name, -1) for name in names], int),
         data={"class_name": object_array(names)},
     )
+
+
+def _name(model: Model, row: Mapping[str, Any]) -> str:
+    """The class of a detection."""
+    said = (cleaned(str(row[key])) for key in model.labels if row.get(key) is not None)
+    return next(filter(None, said), "unknown")
 
 
 def _rows(model: Model, answer: Any) -> list[Any]:

@@ -220,6 +220,9 @@ def test_a_bar_is_as_full_as_a_detection_is_sure_and_needs_to_know_how_sure() ->
     drawn = run([draw], "$steps.s.image", image=np.zeros_like(PIXELS), d=sure).array
     low, full = ((drawn[:, part] == [255, 0, 255]).all(axis=2).sum() for part in (slice(0, 45), slice(45, 100)))
     assert 0 < low < 0.35 * full
+    sure.confidence = np.array([0.25, np.nan])
+    unknown = run([draw], "$steps.s.image", image=np.zeros_like(PIXELS), d=sure).array
+    assert np.array_equal(unknown[:, :45], drawn[:, :45]) and not unknown[:, 45:].any()
     with pytest.raises(StepError, match="no confidences"):
         run([draw], "$steps.s.image")
 

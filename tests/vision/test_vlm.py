@@ -136,3 +136,20 @@ def test_whole_detections_of_an_answer_that_was_cut_off_count_where_the_language
 @pytest.mark.parametrize("text", ["Dog", " dog\n", '"dog"', '{"class_name": "dog", "confidence": 0.5}'])
 def test_classes_are_read_as_names_and_as_json(text: str) -> None:
     assert VlmAsClassifier().run(IMAGE, text, ["cat", "dog"])["predictions"]["top"] == "dog"
+
+
+def test_names_of_answers_count_without_blanks_and_classes_have_their_first_place() -> None:
+    said = json.dumps([{**ROW, "label": " star\n"}, {**ROW, "label": "circle "}, {**ROW, "label": " "}])
+    found = VlmAsDetector().run(IMAGE, said, ["star", "circle", "star"], "google-gemini", "object-detection")["predictions"]
+    assert found.data["class_name"].tolist() == ["star", "circle", "unknown"] and found.class_id.tolist() == [0, 1, -1]
+    for answer in ({"class_name": " star ", "confidence": 0.9}, {"predicted_classes": [{"class": "star ", "confidence": 0.9}]}):
+        told = VlmAsClassifier().run(IMAGE, json.dumps(answer), ["star", "circle", "star"])["predictions"]
+        assert {name: number for name, (number, _) in _numbered(told).items()} == {"star": 0, "circle": 1}
+        assert _numbered(told)["star"][1] == 0.9
+
+
+def _numbered(told: dict[str, Any]) -> dict[str, tuple[int, float]]:
+    """The id and the confidence of every class of a classification."""
+    rows = told["predictions"]
+    listed = [{"class": name, **row} for name, row in rows.items()] if isinstance(rows, dict) else rows
+    return {row["class"]: (row["class_id"], row["confidence"]) for row in listed}
