@@ -61,6 +61,13 @@ CHECKING = (
         "Here.",
     ),
     Difference(
+        "Where references may stand",
+        "A text in a list that has the form of a reference is one, and the classifications that replace classes come from a "
+        "step or a batch of inputs.",
+        "In some lists such a text is taken as it stands, and a parameter may be given for the classifications.",
+        "Either; this way a misspelt reference is told when the definition is checked.",
+    ),
+    Difference(
         "Code in a definition",
         "`dynamic_blocks_definitions` is refused: code belongs into a plugin that somebody installed.",
         "The code is run.",
