@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import date, time
 from typing import Any, Final
 
 from workflow_engine.detections import is_detections
@@ -28,6 +29,8 @@ def spoken(value: Any) -> Any:
         return serialise(value)
     if hasattr(value, "tolist"):  # numpy
         return value.tolist()
+    if isinstance(value, (date, time)):
+        return value.isoformat()
     raise ValueError(f"{a(value)} has no place in JSON; texts, numbers, lists and detections would fit")
 
 

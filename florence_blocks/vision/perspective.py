@@ -108,12 +108,16 @@ def _quadrilateral(given: list[Any]) -> Any:
         several = np.zeros((0, 4, 2), np.float32)
     if not len(several):
         raise ValueError("a perspective needs four corners (x, y), or a list of such quadrilaterals")
-    quad = max(several, key=cv2.contourArea)
-    if cv2.contourArea(quad) < 1:
+    quad = max(map(_in_order, several), key=cv2.contourArea)
+    if not cv2.contourArea(quad) >= 1:
         raise ValueError(f"the corners {quad.tolist()} enclose nothing; a quadrilateral with an area would fit")
+    return np.roll(quad, -int(quad.sum(axis=1).argmin()), axis=0)
+
+
+def _in_order(quad: Any) -> Any:
+    """Corners `[4, 2]` clockwise, in whatever order they were given."""
     from_middle = quad - quad.mean(axis=0)
-    around = quad[np.argsort(np.arctan2(from_middle[:, 1], from_middle[:, 0]))]
-    return np.roll(around, -int(around.sum(axis=1).argmin()), axis=0)
+    return quad[np.argsort(np.arctan2(from_middle[:, 1], from_middle[:, 0]))]
 
 
 def _projected(found: sv.Detections, matrix: Any, size: tuple[int, int]) -> sv.Detections:

@@ -229,6 +229,12 @@ def test_a_rectangle_becomes_itself_whatever_corner_comes_first(turn: int) -> No
     assert np.allclose(seen.xyxy, found().xyxy) and np.array_equal(seen.mask, found(mask=True).mask)
 
 
+def test_corners_may_come_in_any_order() -> None:
+    size = {"transformed_rect_width": 100, "transformed_rect_height": 60}
+    crossed = [[[100, 60], [0, 0], [100, 0], [0, 60]], [[0, 0], [50, 0], [50, 50], [0, 50]]]
+    assert np.array_equal(flat("warped_image", crossed, warp_image=True, **size).array, PIXELS)
+
+
 def test_detections_go_through_the_perspective_with_their_image() -> None:
     size = {"transformed_rect_width": 200, "transformed_rect_height": 60}
     seen = flat("corrected_coordinates", [[50, 0], [100, 0], [100, 60], [50, 60]], **size)
@@ -254,6 +260,8 @@ def test_a_quadrilateral_is_widened_until_it_holds_the_anchors_of_detections(anc
 def test_corners_that_enclose_nothing_are_refused() -> None:
     with pytest.raises(StepError, match="enclose nothing"):
         flat("warped_image", [[0, 0], [1, 0], [2, 0], [3, 0]])
+    with pytest.raises(StepError, match="enclose nothing"):
+        flat("warped_image", [[float("nan"), 0], [9, 0], [9, 9], [0, 9]])
     with pytest.raises(StepError, match="four corners"):
         flat("warped_image", [[0, 0], [1, 0], [2, 0]])
 
@@ -270,6 +278,12 @@ def test_detections_and_numbers_become_json_and_come_back() -> None:
     assert run(steps, "$steps.p.n") == 3 and run(steps, "$steps.p.names") == ["star", "circle"]
     assert [row["class"] for row in run(steps, "$steps.p.found")["predictions"]] == ["star", "circle"]
     assert run(steps, "$steps.p.lost") is None and run(steps, "$steps.p.error_status") is True
+
+
+def test_the_time_of_a_step_becomes_json() -> None:
+    steps = [{"type": "vision/current_time@v1", "name": "now", "timezone": "UTC"},
+             step("json_formatter", data={"at": "$steps.now.timestamp"})]  # fmt: skip
+    assert json.loads(run(steps, "$steps.s.json_content"))["at"].endswith("+00:00")
 
 
 def sink(folder: Path | None, texts: list[str], **fields: Any) -> list[dict[str, Any]]:
