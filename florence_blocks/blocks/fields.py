@@ -119,11 +119,12 @@ class RegionManifest(FlorenceManifest):
 
 
 def as_detections(regions: Any) -> sv.Detections:
-    """The regions of a step as detections; literal boxes have no names."""
+    """The regions of a step as detections; literal boxes have no names, and their corners may come in any order."""
     if is_detections(regions):
         return regions  # type: ignore[no-any-return]
     names = np.array([""] * len(regions), dtype=object)
-    return sv.Detections(xyxy=np.array(regions, dtype=float).reshape(-1, 4), data={"class_name": names})
+    corners = np.array(regions, dtype=float).reshape(-1, 2, 2)
+    return sv.Detections(xyxy=np.hstack([corners.min(axis=1), corners.max(axis=1)]), data={"class_name": names})
 
 
 def _confidences(found: sv.Detections) -> Any:

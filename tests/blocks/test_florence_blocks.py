@@ -122,6 +122,14 @@ def test_literal_boxes_are_regions_too() -> None:
     assert column(flow, image=IMAGES[0]) == [[word.text]]
 
 
+def test_the_corners_of_a_literal_box_may_come_in_any_order() -> None:
+    x1, y1, x2, y2 = 20, 30, 90, 100
+    boxes = [[x1, y1, x2, y2], [x2, y2, x1, y1], [x1, y2, x2, y1]]
+    flow = workflow({"type": "florence/region_caption@v1", "regions": boxes}, o="$steps.s0.predictions")
+    (named,) = column(flow, image=IMAGES[0])
+    assert named.xyxy.tolist() == [[x1, y1, x2, y2]] * 3 and len(set(named.data["class_name"])) == 1
+
+
 @pytest.mark.parametrize(("which", "pick"), [("first", 0), ("last", -1), ("biggest", None), ("smallest", None)])
 def test_regions_to_use_narrows(which: str, pick: int | None) -> None:
     boxes = [shape.box for shape in SCENES[0].shapes]
