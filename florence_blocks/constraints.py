@@ -20,7 +20,7 @@ class Allowed(NamedTuple):
     Attributes:
         text: any text token.
         least: the first location that may follow; None for no location.
-        marks: the other tokens, by their text; `END` for those that end the answer.
+        marks: the other tokens, by their text; `BEGIN` for the one that may begin an answer, `END` for those that end it.
         only: of the text tokens, only these; None for all.
     """
 
@@ -35,8 +35,9 @@ class State:
     """Where an answer is.
 
     Attributes:
-        part: `start`, `label` (inside a name), `place` (inside a group of locations), `whole` (behind a whole group),
-            `opened` (before an outline), `outline` (inside one) or `closed` (behind `</poly>`).
+        part: `start`, `begun` (behind the token that begins an answer), `label` (inside a name), `place` (inside a group of
+            locations), `whole` (behind a whole group), `opened` (before an outline), `outline` (inside one) or `closed`
+            (behind `</poly>`).
         bins: the locations of the group or outline so far.
         name: the tokens of the name so far.
         inside: whether between `<poly>` and `</poly>`.
@@ -78,6 +79,7 @@ class Automaton:
         end: the ids that end an answer.
         silent: ids that are no part of any answer.
         names: the only names that may be given; None for any.
+        begin: the id that may come before an answer; a model that is not forced to give it gives it by itself.
     """
 
     grammar: Grammar
@@ -86,9 +88,12 @@ class Automaton:
     end: frozenset[int]
     silent: frozenset[int]
     names: Names | None = None
+    begin: int | None = None
 
     def advance(self, state: State, token: int) -> State:
         """The state behind a token."""
+        if token == self.begin and state.part == "start":
+            return State("begun")
         if token in self.silent or token in self.end:
             return state
         bin_ = token - self.first_location
@@ -104,6 +109,8 @@ class Automaton:
     def allowed(self, state: State) -> Allowed:
         """What may follow a state."""
         found = _FOLLOWING[self.grammar](state)
+        if self.begin is not None and state.part == "start":
+            found = found._replace(marks=(BEGIN, *found.marks))
         if self.names is None or not found.text:
             return found
         begun = state.name if state.part == "label" else ()
@@ -131,6 +138,8 @@ def _marked(state: State, mark: str) -> State:
 
 # ------------------------------------------------------------------ what may follow, by grammar
 
+BEGIN: Final = "begin"
+"""The mark of the token that may come before an answer."""
 END: Final = "end"
 """The mark of the tokens that end an answer."""
 _NOTHING_ELSE: Final = Allowed(text=False, least=None, marks=(END,))
@@ -180,7 +189,7 @@ def _quads(state: State) -> Allowed:
 
 
 def _outlines(state: State) -> Allowed:
-    if state.part == "start":
+    if state.part in ("start", "begun"):
         return Allowed(text=False, least=0, marks=(END,))
     whole = len(state.bins) >= 6 and len(state.bins) % 2 == 0
     return Allowed(text=False, least=0, marks=("<sep>", END) if whole else ())

@@ -295,7 +295,7 @@ def _reading(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choice(options: dict[str, str], name: str, value: str) -> str:
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name}={value!r}; {' or '.join(options)} would fit")
     return options[value]
 
@@ -337,10 +337,15 @@ def _images(images: Any, settings: dict[str, Any], *, raises: bool) -> tuple[lis
 
 def _regions_of_images(xyxy: Any, count: int) -> list[Any]:
     """One entry per image: a list of that length, or one box for all."""
-    if not isinstance(xyxy, sv.Detections) and all(np.isscalar(item) for item in xyxy) and len(xyxy) == 4:
-        return [xyxy] * count
-    if isinstance(xyxy, sv.Detections) or len(xyxy) != count:
+    try:
         have = 1 if isinstance(xyxy, sv.Detections) else len(xyxy)
+    except TypeError:
+        raise ValueError(
+            f"xyxy={repr(xyxy)[:80]} is no list; one box for all images or one entry per image would fit"
+        ) from None
+    if not isinstance(xyxy, sv.Detections) and all(np.isscalar(item) for item in xyxy) and have == 4:
+        return [xyxy] * count
+    if isinstance(xyxy, sv.Detections) or have != count:
         raise ValueError(f"xyxy has {have} entries for {count} images; one per image would fit")
     return list(xyxy)
 
@@ -349,7 +354,7 @@ def _boxes(xyxy: Any) -> tuple[list[Box], bool]:
     """The boxes of one image, and whether there were several."""
     try:
         given = xyxy.xyxy if isinstance(xyxy, sv.Detections) else np.asarray(xyxy, dtype=float)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"xyxy={repr(xyxy)[:80]} is no box or list of boxes; [4] or [k, 4] numbers would fit") from None
     if given.size == 0:
         return [], True

@@ -33,9 +33,10 @@ def listed(names: Iterable[object]) -> tuple[object, ...]:
         ValueError: it is no list, or too long.
     """
     if isinstance(names, (str, bytes)):
-        parts = [cleaned(part) for part in str(names).split(",")]
+        text = names.decode(errors="replace") if isinstance(names, bytes) else str(names)
+        parts = [cleaned(part) for part in text.split(",")]
         raise ValueError(f"a list of classes is needed, not one text; {parts[:5]!r} would fit")
-    if not isinstance(names, Iterable):
+    if not isinstance(names, Iterable) or getattr(names, "ndim", 1) == 0:
         raise ValueError(f"a list of classes is needed, not {a(names)}")
     entries = tuple(sorted(names, key=str) if isinstance(names, (set, frozenset)) else names)
     if len(entries) > MOST_NAMES:

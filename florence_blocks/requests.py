@@ -58,6 +58,9 @@ class Settings:
             if not whole or value < least or (most is not None and value > most):
                 upper = "" if most is None else f" and at most {most}"
                 raise ValueError(f"`{name}` is a whole number of at least {least}{upper}, not {value!r}")
+        for name in ("do_sample", "constrained"):
+            if getattr(self, name) not in (None, True, False):
+                raise ValueError(f"`{name}` is true or false, not {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ targets. Every weight of an adapter has to find its place, and every place its w
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -80,11 +81,19 @@ def merge(model: Florence2ForConditionalGeneration, folder: Path) -> Florence2Fo
         set_peft_model_state_dict(tuned, given)
         _untie(tuned)
         merged: Florence2ForConditionalGeneration = tuned.merge_and_unload()
+        _check_merged(merged)
     except AdapterError:
         raise
     except Exception as error:  # PEFT reads the folder's settings without checks of its own
         raise AdapterError(str(error).strip().split("\n")[0] or type(error).__name__) from error
     return merged
+
+
+def _check_merged(model: nn.Module) -> None:
+    """See that a sound adapter and base were not merged by a factor that is no number."""
+    for name, weight in model.named_parameters():
+        if not math.isfinite(float(weight.detach().sum(dtype=torch.float32))):
+            raise AdapterError(f"its settings make `{name}` values that are no numbers; a finite `lora_alpha` would fit")
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

@@ -110,7 +110,7 @@ class Generation:
         read = _Reader(values, vocabulary)
         try:
             return _read(read, device)
-        except (TypeError, ValueError, IndexError, AttributeError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             raise CheckpointError(
                 f"its generation config does not fit: {str(error).strip() or type(error).__name__}"
             ) from error

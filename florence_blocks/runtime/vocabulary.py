@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from florence_blocks.constraints import END, Allowed, Automaton, Names
+from florence_blocks.constraints import BEGIN, END, Allowed, Automaton, Names
 from florence_blocks.locations import BINS
 from florence_blocks.tasks import Task
 
@@ -49,6 +49,7 @@ class Vocabulary:
         self.start = start
         self.ends = frozenset(ends)
         self._tokenizer = tokenizer
+        self._begin: int = tokenizer.bos_token_id
         self._size, self._device, self._longest_name = size, device, longest_name
         marks = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in _MARKS}
         self._marks: Mapping[int, str] = {id_: mark for mark, id_ in marks.items() if id_ not in (None, tokenizer.unk_token_id)}
@@ -70,7 +71,8 @@ class Vocabulary:
         if task.name == "prompt":
             return None
         tree = None if names is None else Names([self._name(name) for name in names])
-        return Automaton(task.grammar, self.first_location, self._marks, self.ends, self._silent, tree)
+        begin = None if self._begin in self.ends else self._begin
+        return Automaton(task.grammar, self.first_location, self._marks, self.ends, self._silent, tree, begin)
 
     def answers(self, names: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """Answers that are a name and nothing else, as ids.
@@ -79,8 +81,7 @@ class Vocabulary:
             ValueError: one of the names cannot be given.
         """
         end = min(self.ends)
-        begin = self._tokenizer.bos_token_id
-        return tuple((begin, *self._name(name), end) for name in names)
+        return tuple((self._begin, *self._name(name), end) for name in names)
 
     def _name(self, name: str) -> list[int]:
         """The tokens of a name, which can be given in an answer.
@@ -118,6 +119,8 @@ class Vocabulary:
             elif allowed.text:
                 found |= self._text
             ids = [id_ for id_, mark in self._marks.items() if mark in allowed.marks]
+            if BEGIN in allowed.marks:
+                ids.append(self._begin)
             found[[*ids, *(self.ends if END in allowed.marks else ())]] = True
             self._sorts[key] = found
         return found

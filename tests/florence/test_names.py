@@ -40,7 +40,8 @@ def test_names_are_cleaned_and_keep_their_places(given: Iterable[object], places
     ("given", "said"),
     [
         ("circle, star", r"a list of classes is needed, not one text; \['circle', 'star'\] would fit"),
-        (b"star", "a list of classes"),
+        (b"star", r"not one text; \['star'\] would fit"),
+        (np.array("star"), "a list of classes is needed"),
         (7, "not a number"),
         (["star", None], r"classes\[1\] is nothing \(null\)"),
         ({0: "circle"}, r"classes\[0\] is a number, 0"),

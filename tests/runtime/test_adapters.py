@@ -217,6 +217,8 @@ def test_weights_that_are_no_numbers_are_told(adapter: Path) -> None:
         ({"peft_type": "A_NEW_ONE"}, "adapter_config.json` cannot be read"),
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
         ({"r": -3}, "does not fit"),
+        ({"lora_alpha": float("nan")}, "no numbers"),
+        ({"lora_alpha": float("inf")}, "no numbers"),
         ({"target_modules": ["no_such_module"]}, "no_such_module"),
     ],
 )

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil
 from transformers.utils import logging as transformers_logging
 
+from florence_blocks import Florence2
 from florence_blocks.demo import CHECKPOINT, draw_scene
 from florence_blocks.model_ids import CheckpointError
 from florence_blocks.runtime import checkpoint as checkpoints
@@ -169,6 +170,26 @@ def test_a_checkpoint_without_a_generation_config_has_that_of_its_config(folder:
     (folder / "generation_config.json").unlink()
     found = load(folder).generation
     assert (found.start, found.ends, found.forced_last, found.longest) == (2, (2,), (2,), None)
+
+
+def test_a_model_that_is_not_forced_to_begin_answers_by_itself(folder: Path) -> None:
+    def told(model: Florence2) -> list[object]:
+        found = [model.detect_objects(image), model.segment_phrase(image, "circle")]
+        return [model.caption_image(image), *(detections.xyxy.tolist() for detections in found)]
+
+    image = draw_scene(0).image
+    wanted = told(Florence2.from_pretrained())
+    change_json(folder, "generation_config.json", lambda told: told.pop("forced_bos_token_id"))
+    with Florence2.from_pretrained(folder) as model:
+        assert told(model) == wanted
+    assert all(wanted)
+
+
+@pytest.mark.parametrize("decay", [{"a": 1}, [float("inf"), 2.0], [3]])
+def test_a_decay_that_is_no_pair_of_numbers_is_told(folder: Path, decay: Any) -> None:
+    change_json(folder, "generation_config.json", lambda told: told.update(exponential_decay_length_penalty=decay))
+    with pytest.raises(CheckpointError, match="generation config does not fit"):
+        load(folder)
 
 
 # ---------------------------------------------------------------- silence
