@@ -284,14 +284,16 @@ class _Running:
             line = {"outputs": to_json(outputs, self.workflow.registry.kinds), "errors": errors}
             if self.results:
                 self.results.add(label, item.source, line)
+            self.finished += 1  # at once: an interrupted run says how many results there are
             if self.options.as_json:
                 say(dumps({"input": label, **line}))
+        else:
+            self.finished += 1
         if self._is_printed():
             print_outputs(label or "result", outputs)
         for error in item.errors:
             trace = error.traceback if self.options.verbose else ""
             say(f"{trace}{label}: {error}", err=True)
-        self.finished += 1
 
     def _is_unwatched(self) -> bool:
         """Whether nobody wants to see how far the run is: lines of JSON on a terminal stay alone there."""
