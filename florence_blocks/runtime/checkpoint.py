@@ -217,6 +217,10 @@ def _model(folder: Path, config: Any, dtype: torch.dtype) -> Florence2ForConditi
     return model
 
 
+_PRECISIONS = ("F64", "F32", "F16", "BF16")
+"""How safetensors calls the precisions that weights may be stored in; quantised ones mean nothing without their scales."""
+
+
 def _check_shapes(files: Sequence[Path], config: Any) -> None:
     """Compare the shapes in the files with those of the config, before there is memory for either."""
     layers = (config.text_config.encoder_layers, config.text_config.decoder_layers, sum(config.vision_config.depths))
@@ -228,11 +232,18 @@ def _check_shapes(files: Sequence[Path], config: Any) -> None:
         with safe_open(file, "pt") as weights:
             names = weights.keys()
             for name in names:
-                found = weights.get_slice(name).get_shape()
-                if name in wanted and found != list(wanted[name].shape):
-                    raise CheckpointError(
-                        f"its weight `{name}` is {found} where its config.json makes it {list(wanted[name].shape)}"
-                    )
+                if name in wanted:
+                    _check_weight(name, weights.get_slice(name), wanted[name])
+
+
+def _check_weight(name: str, stored: Any, wanted: torch.Tensor) -> None:
+    """Compare one weight in a file with that of the model."""
+    found = stored.get_shape()
+    if found != list(wanted.shape):
+        raise CheckpointError(f"its weight `{name}` is {found} where its config.json makes it {list(wanted.shape)}")
+    precision = stored.get_dtype()
+    if wanted.is_floating_point() and precision not in _PRECISIONS:
+        raise CheckpointError(f"its weight `{name}` is stored as {precision}; {', '.join(_PRECISIONS)} would fit")
 
 
 def _check_weights(model: nn.Module, told: Mapping[str, Any]) -> None:

@@ -267,3 +267,10 @@ def test_a_repository_of_the_hub_is_loaded_from_its_cache(monkeypatch: pytest.Mo
     monkeypatch.setattr(hub, "snapshot_download", cached)
     found = checkpoints.load("somebody/tuned", device=torch.device("cpu"), dtype=torch.float32, revision="v2")
     assert found.source == "somebody/tuned" and set(asked) == {("somebody/tuned", "v2")}
+
+
+def test_quantised_weights_are_refused(folder: Path) -> None:
+    name = "model.language_model.encoder.layers.0.fc1.weight"
+    change_weights(folder, lambda weights: weights.update({name: (weights[name] * 100).to(torch.int8)}))
+    with pytest.raises(CheckpointError, match=rf"`{name}` is stored as I8; F64, F32, F16, BF16 would fit"):
+        load(folder)
