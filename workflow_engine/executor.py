@@ -24,6 +24,9 @@ from workflow_engine.state import RunState
 MAX_CONCURRENT_STEPS = 8
 """How many steps of one run are on threads at the same time."""
 
+STEP_THREAD = "workflow-step-"
+"""How the names of the threads of steps begin."""
+
 QUICK_SECONDS = 0.001
 """What a step may be expected to take on the calling thread: long beside a new thread, short beside a deadline."""
 
@@ -171,7 +174,7 @@ class Execution:
                 self._crash.append(error)
             self._events.put(call)
 
-        threading.Thread(target=work, name=f"workflow-step-{call.step.name}", daemon=True).start()
+        threading.Thread(target=work, name=f"{STEP_THREAD}{call.step.name}", daemon=True).start()
 
     def _wait(self) -> StepCall:
         """The next step that ends on a thread."""

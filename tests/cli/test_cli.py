@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import numpy as np
 import pytest
 
 from florence_blocks.demo import draw_scene
+from workflow_engine.cli import app
+from workflow_engine.errors import WorkflowError
+from workflow_engine.executor import STEP_THREAD
 
 EXAMPLES = Path(__file__).parents[2] / "example_workflows"
 MAIN = EXAMPLES / "detect_filter_crop_read.json"
@@ -314,6 +318,19 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_once(folder: Path) -> None:
     assert done.returncode == 2 and done.stderr.count("cannot be used: it is a checkpoint of type None") == 1
     done = workflow("run", folder / "caption.json", folder / "images", "--set", "model=florence-2-bse")
     assert done.returncode == 2 and done.stderr.count("did you mean `florence-2-base`") == 1
+
+
+def test_the_process_waits_for_steps_that_a_run_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def leave_a_step() -> None:
+        threading.Thread(target=lambda: ended.wait(0.2) or ended.set(), name=f"{STEP_THREAD}slow", daemon=True).start()
+        raise WorkflowError("the run is over")
+
+    monkeypatch.setattr(app, "app", leave_a_step)
+    with pytest.raises(SystemExit):
+        app.main()
+    assert ended.is_set()
 
 
 def test_the_settings_of_florence_are_options(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -14,6 +16,7 @@ import typer
 from workflow_engine.cli.commands import CommandsWithPlugins
 from workflow_engine.cli.settings import CommandWithSettings
 from workflow_engine.errors import Problem, WorkflowDefinitionError, WorkflowError
+from workflow_engine.executor import STEP_THREAD
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -30,6 +33,10 @@ app = typer.Typer(
 Definition = Annotated[Path, typer.Argument(metavar="WORKFLOW", help="the JSON file of a workflow", show_default=False)]
 
 
+_LAST_SECONDS = 10.0
+"""How long the end of the process waits for steps that are still running."""
+
+
 def main() -> None:
     """Entry point; no mistake of a user ends in a traceback."""
     _tell_warnings()
@@ -42,6 +49,16 @@ def main() -> None:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         raise SystemExit(OK) from None
+    finally:
+        _wait_for_steps()
+
+
+def _wait_for_steps() -> None:
+    """Let steps that a run left behind end: a thread within torch aborts the process when the interpreter ends."""
+    last = time.monotonic() + _LAST_SECONDS
+    for thread in threading.enumerate():
+        if thread.name.startswith(STEP_THREAD):
+            thread.join(max(0.0, last - time.monotonic()))
 
 
 def _tell_warnings() -> None:
