@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from workflow_engine.block import Reference
 from workflow_engine.drafts import Draft, Use, draft_steps, loose_selectors, target_problems
-from workflow_engine.errors import Problem, WorkflowDefinitionError, listing
+from workflow_engine.errors import Problem, WorkflowDefinitionError, listing, shown
 from workflow_engine.flatten import flatten
 from workflow_engine.graph import cycles, run_order
 from workflow_engine.kinds import IMAGE, Kind
@@ -224,7 +224,7 @@ def _default_problems(state: _Compilation, ordered: list[Draft]) -> list[Problem
                     adapter.validate_python(item.default_value)
                 except ValidationError as error:
                     reason = said(error.errors(include_url=False)[0])
-                    message = f"{item.default_value!r} does not fit {place}: {reason}"
+                    message = f"{shown(item.default_value)} does not fit {place}: {reason}"
                     problems.append(Problem(f"inputs[{index}].default_value", message))
     return problems
 

@@ -42,6 +42,10 @@ UNKNOWN_FIELD: Final = "unknown field"
 """How the problem of a field begins that nobody knows."""
 
 
+_SHOWN: Final = 200
+"""Characters of a value in a message."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion for a misspelt word: the nearest known ones, or nothing when none is near."""
     near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
@@ -58,6 +62,15 @@ def a(value: object) -> str:
         return _WORDS[type(value)]
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def shown(value: object) -> str:
+    """A value in a message; of a long one, its beginning."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of thousands of digits
+        return "a number of many digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def listing(names: Iterable[str], *, none: str = "none") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from workflow_engine.arrays import batch_of
 from workflow_engine.data import Image
-from workflow_engine.errors import Problem, WorkflowInputError, did_you_mean, listing
+from workflow_engine.errors import Problem, WorkflowInputError, did_you_mean, listing, shown
 from workflow_engine.language import said
 from workflow_engine.lineage import RUN
 from workflow_engine.plan import Plan, PlannedInput
@@ -91,7 +91,7 @@ def _load_parameter(state: RunState, item: PlannedInput, given: Mapping[str, Any
             try:
                 check(value)
             except ValueError as error:
-                problems.append(Problem(item.name, f"{value!r} does not fit {place}: {_reason(error)}"))
+                problems.append(Problem(item.name, f"{shown(value)} does not fit {place}: {_reason(error)}"))
     state.store(("", item.name), [value])
 
 

@@ -25,6 +25,9 @@ else:
 CODECS = ("libx264", "h264", "mpeg4")
 """Encoders in the order of preference; which of them there are depends on the build of FFmpeg."""
 
+_LATEST = 1_000_000_000
+"""Seconds into a video, more than thirty years; FFmpeg counts microseconds in 64 bits."""
+
 
 class VideoError(WorkflowError):
     """A video cannot be read or written; the message says which and why."""
@@ -48,8 +51,9 @@ class Video:
     """
 
     def __init__(self, source: str | Path, *, stride: int = 1, start: float = 0.0, end: float | None = None) -> None:
-        if stride < 1 or start < 0 or (end is not None and end <= start):
-            raise ValueError(f"stride={stride}, start={start}, end={end}; stride >= 1 and 0 <= start < end would fit")
+        if not (stride >= 1 and 0 <= start <= _LATEST and (end is None or end > start)):  # this way round, NaN does not fit
+            raise ValueError(f"stride={stride}, start={start}, end={end}; stride >= 1 and 0 <= start < end would fit, "
+                             f"and {_LATEST:,} seconds at most to leave out")  # fmt: skip
         self._source, self._stride, self._start, self._end = source, stride, start, end
         camera = str(source).startswith("/dev/video")
         try:

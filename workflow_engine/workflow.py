@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +26,9 @@ from workflow_engine.stream import Stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_FOREVER = 1e9
+"""Seconds, more than thirty years: threads cannot wait for much longer."""
 
 
 def _told_apart(method: Callable[P, R]) -> Callable[P, R]:
@@ -112,7 +117,7 @@ class Workflow:
             raise ValueError(f'on_error={on_error!r}; "report" or "raise" would fit')
         given = _joined(inputs, named)
         keep_freed_memory()
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = _deadline(timeout)
         state = load_inputs(self.plan, given, allow_urls=allow_urls)
         permissions = Permissions(None if allow_files is None else Path(allow_files), tuple(allow_webhooks))
         report = Execution(state, on_error == "raise", deadline, cancellation, permissions).run()
@@ -171,7 +176,7 @@ class Workflow:
             raise ValueError(f"batch={batch}, ahead={ahead}; numbers of at least 1 would fit")
         stateful = any(step.stateful for step in self.plan.steps)
         workflow = self._with(anew(self.plan)) if stateful else self
-        size = None if self.plan.joining() else batch
+        size = None if self.plan.joining() else min(batch, sys.maxsize)
         return Stream(workflow, images, chosen, given, batch=size, ahead=1 if stateful else ahead,
                       on_error=on_error, timeout=timeout, allow_urls=allow_urls, allow_files=allow_files,
                       allow_webhooks=allow_webhooks)  # fmt: skip
@@ -185,6 +190,15 @@ class Workflow:
 
     def _with(self, plan: Plan) -> Workflow:
         return Workflow(plan, self.warnings, self.registry, self.definition)
+
+
+def _deadline(timeout: float | None) -> float | None:
+    """When a run gives up, on the monotonic clock."""
+    if timeout is None:
+        return None
+    if math.isnan(timeout):
+        raise ValueError("timeout=nan; a number of seconds would fit")
+    return time.monotonic() + min(timeout, _FOREVER)
 
 
 def _joined(inputs: Mapping[str, Any] | None, named: Mapping[str, Any]) -> dict[str, Any]:

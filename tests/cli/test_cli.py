@@ -213,6 +213,17 @@ def test_a_broken_image_fails_alone_and_the_exit_code_says_so(folder: Path) -> N
     assert workflow("run", "w.json", "images", "--stop-on-error", cwd=folder).returncode == 2
 
 
+def test_as_many_images_a_batch_as_anyone_can_write_are_all(folder: Path) -> None:
+    done = workflow("run", "w.json", "images", "--batch", "9" * 20, "--timeout", "1e300", "--json", cwd=folder)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
+
+
+def test_with_quiet_nothing_is_said_of_what_went_well(folder: Path) -> None:
+    (folder / "images" / "notes.txt").write_text("notes")
+    done = workflow("run", "w.json", "images", "--quiet", "--out", "out", "--report", "r.html", cwd=folder)
+    assert done.returncode == 0 and done.stdout == done.stderr == "" and (folder / "r.html").stat().st_size > 1000
+
+
 def test_a_workflow_without_images_runs_once(folder: Path) -> None:
     plain = {"version": "1.0", "steps": [{"type": "vision/string_template@v1", "name": "t", "template": "hi"}],
              "outputs": [{"type": "JsonField", "name": "o", "selector": "$steps.t.output"}]}  # fmt: skip
@@ -225,10 +236,12 @@ def test_a_workflow_without_images_runs_once(folder: Path) -> None:
     [
         (["run", "missing.json", "images"], "missing.json: cannot be read"),
         (["run", "w.json"], "`image` needs images"),
+        (["run", "w.json", ""], "an empty name is no image"),
         (["run", "w.json", "nothing.png"], "`nothing.png` is no file"),
         (["run", "w.json", "*.gif"], "matches no files"),
         (["run", "w.json", "images", "--set", "bye=1"], "did you mean `by`?"),
         (["run", "w.json", "images", "--set", "by"], "name=value would fit"),
+        (["run", "w.json", "images", "--timeout", "nan"], "'--timeout'"),
         (["run", "w.json", "images", "--input", "imag"], "did you mean `image`?"),
         (["run", "w.json", "images", "--out", "w.json"], "cannot be written"),
         (["run", "w.json", "http://127.0.0.1:9/x.png"], "--allow-urls"),

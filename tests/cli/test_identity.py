@@ -17,6 +17,7 @@ from florence_blocks.demo import draw_scene
 from florence_blocks.model_ids import DEMO, resolve
 from tests.cli.test_cli import WIDTHS, lines_of
 from workflow_engine.cli.app import app
+from workflow_engine.cli.identity import differences
 
 Run = Callable[..., Result]
 
@@ -163,6 +164,10 @@ def test_one_image_given_twice_has_one_line_and_is_there_already(folder: Path) -
     assert CliRunner().invoke(app, again).exit_code == 0
     assert "0 results in out, 1 were there already" in CliRunner().invoke(app, [*again, "--resume"]).output
     assert texts(folder) == ["20 by x"]
+
+
+def test_lists_of_other_lengths_are_told_by_their_lengths() -> None:
+    assert list(differences({"steps": [1, 2]}, {"steps": [1, 2, 3]})) == ["steps was a list of 2, is one of 3"]
 
 
 def test_a_folder_that_holds_no_results_yet_is_begun_whatever_it_says(folder: Path) -> None:

@@ -118,4 +118,4 @@ def test_graph_prints_mermaid_and_writes_pictures(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_told(folder: Path, arguments: list[str], said: str) -> None:
     done = workflow(*arguments, cwd=folder)
-    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert done.returncode == 2 and said in done.stderr and not done.stdout, done.stderr

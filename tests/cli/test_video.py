@@ -91,6 +91,8 @@ def test_frames_that_fail_stay_in_the_video(clip: Path) -> None:
         (["--video", "absent.mp4"], "`absent.mp4` cannot be opened as a video: No such file or directory"),
         (["--video", "w.json"], "`w.json` cannot be opened as a video: Invalid data found when processing input"),
         (["--video", "clip.mp4", "--from", "2", "--to", "1"], "0 <= start < end would fit"),
+        (["--video", "clip.mp4", "--from", "1e30"], "1,000,000,000 seconds at most to leave out"),
+        (["--video", "clip.mp4", "--to", "nan"], "0 <= start < end would fit"),
         (["--video", "clip.mp4", "--from", "99"], "--video clip.mp4 has no frames from 99 s on"),
         (["clip.mp4"], "`clip.mp4` is a video; --video clip.mp4 would read its frames"),
         (["--video", "clip.mp4", "images"], "images and --video exclude each other"),

@@ -280,6 +280,8 @@ def test_a_value_that_does_not_fit_a_bound_field_fails_its_element() -> None:
         ({"x": [1], "z": 1}, "z: no such input"),
         ({"x": [1], "p": 500}, "p: 500 does not fit steps\\[0\\].b"),
         ({"x": [1], "p": None}, "p: None does not fit"),
+        ({"x": [1], "p": "9" * 5000}, "p: '9{199}\\.\\.\\. does not fit"),
+        ({"x": [1], "p": 10**5000}, "p: a number of many digits does not fit"),
     ],
 )
 def test_wrong_inputs_are_told_before_anything_runs(inputs: dict[str, Any], said: str) -> None:
@@ -389,6 +391,13 @@ def test_a_timeout_ends_the_run_with_what_it_did() -> None:
         workflow.run(timeout=0.3)
     assert time.monotonic() - started < 5
     assert error.value.report is not None and list(error.value.report.steps) == ["s0"]
+
+
+def test_a_timeout_is_a_number_of_seconds_however_large() -> None:
+    workflow = toy_workflow([{"type": "toy/wait@v1", "seconds": 0.0}], {}, [])
+    assert workflow.run(timeout=float("inf")).report.ok
+    with pytest.raises(ValueError, match="timeout=nan"):
+        workflow.run(timeout=float("nan"))
 
 
 def test_a_run_is_cancelled_from_another_thread() -> None:

@@ -115,7 +115,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="start anew where the folder holds results")] = False,
     json_: Annotated[bool, typer.Option("--json", help="print one JSON line per image instead of a summary")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images per run of the workflow; bounds the memory")] = 8,
-    timeout: Annotated[float | None, typer.Option(help="seconds for each batch")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="seconds for each batch")] = None,
     video: Annotated[str | None, typer.Option(help="a video file, stream address or camera instead of images")] = None,
     stride: Annotated[int, typer.Option(min=1, help="take every n-th frame of the video")] = 1,
     start: Annotated[float, typer.Option("--from", min=0, help="seconds of the video to leave out")] = 0.0,

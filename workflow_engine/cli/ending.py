@@ -64,7 +64,8 @@ class Ending:
         """Say how many elements failed."""
         if self.totals.errors:
             again = "; --retry does their images again" if isinstance(self.results, Kept) else ""
-            typer.echo(f"{self.totals.errors} elements failed{again}", err=True)
+            elements = "1 element" if self.totals.errors == 1 else f"{self.totals.errors} elements"
+            typer.echo(f"{elements} failed{again}", err=True)
 
     def interruption(self, total: int | None) -> None:
         """Say how far an interrupted run of so many images came, if that is known, and how to go on."""

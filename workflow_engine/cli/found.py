@@ -54,6 +54,8 @@ def find_images(sources: list[str], *, recursive: bool = False, allow_urls: bool
     """
     found = Found()
     for source in sources:
+        if not source:  # as a path it would be this folder
+            raise SourceError("an empty name is no image; `.` is this folder")
         if source.startswith(("http://", "https://")):
             if not allow_urls:
                 raise SourceError(f"`{source}` is a URL; --allow-urls lets images be fetched")

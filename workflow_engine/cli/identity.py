@@ -94,6 +94,8 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (one, other) in enumerate(zip(old, new, strict=True)):
             yield from differences(one, other, f"{place}[{index}]")
+    elif isinstance(old, list) and isinstance(new, list):
+        yield f"{place} was a list of {len(old)}, is one of {len(new)}"
     elif old != new and not (place.startswith("models.") and None in (old, new)):
         yield f"{place} was {_shown(old)}, is {_shown(new)}"
 

@@ -107,7 +107,8 @@ def _run(definition: Path, options: RunOptions) -> int:
     _tell(ending, options)
     if page is not None and options.report is not None:
         _write(options.report, page.html(running.totals).encode())
-        typer.echo(f"report in {options.report}", err=True)
+        if not options.quiet:
+            typer.echo(f"report in {options.report}", err=True)
     if options.profile:
         _profile(profile, results)
     if interrupted:
@@ -145,6 +146,18 @@ def _write(path: Path, data: bytes) -> None:
         raise ArgumentError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def _try(path: Path) -> None:
+    """Tell before a run that its report could not be written after it; what is there already stays."""
+    there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise ArgumentError(f"--report {path} cannot be written: {error.strerror}") from None
+
+
 @contextlib.contextmanager
 def _closing(results: Results | None) -> Iterator[None]:
     """Whatever happens, what was finished is whole."""
@@ -160,8 +173,9 @@ def _sources(name: str | None, options: RunOptions) -> Sequence[Any] | Video:
     if options.frames is None:
         take = {"recursive": options.recursive, "allow_urls": options.allow_urls}
         found = find_images(options.images, **take) if name else Found()
-        for note in found.notes:
-            typer.echo(note, err=True)
+        if not options.quiet:
+            for note in found.notes:
+                typer.echo(note, err=True)
         if name and not found.images:
             raise ArgumentError(f"`{name}` needs images: files, folders or glob patterns; or --video")
         return found.images
@@ -208,6 +222,7 @@ def _page(workflow: Workflow, name: str | None, options: RunOptions) -> Page | N
         return None
     if options.report.suffix.lower() not in (".html", ".htm"):
         raise ArgumentError(f"--report {options.report}: a page of HTML is written; a name such as report.html would fit")
+    _try(options.report)
     from workflow_engine.views.page import Page  # draws with matplotlib, which takes a second to import
 
     return Page(workflow, name, options.report_images, facts_of(workflow, options.parameters, name))
