@@ -87,8 +87,11 @@ def convert(old: str, new: Path, *, revision: str | None = None) -> None:
 def _folder(old: str, revision: str | None) -> Path:
     if Path(old).expanduser().is_dir():
         return Path(old).expanduser()
-    with without_retry_lines():
-        return hub.fetched(old, revision, (*hub.DESCRIPTIONS, *hub.WEIGHTS))
+    try:
+        with without_retry_lines():
+            return hub.fetched(old, revision, (*hub.DESCRIPTIONS, *hub.WEIGHTS))
+    except CheckpointError as error:
+        raise CheckpointError(f"`{old}` cannot be converted: {error}") from error
 
 
 def _write(folder: Path, config: Mapping[str, Any], made: Path) -> None:
